@@ -1,0 +1,141 @@
+"""What rooms may ask of the bus. Typed names only: no room ever spells a subject.
+
+Three kinds of names exist. A ``Subject`` carries facts of the moment, lost when nobody listens. A
+``Bucket`` keeps the last value of each key (JetStream key-value). A ``Stream`` keeps every entry in
+one order with a sequence number (a JetStream stream).
+
+Delivery: a subscriber sees a publisher's facts in order, at most once. Buckets and streams are
+durable: a write that returned was stored, and, where ``durable`` is asked for, fsynced.
+When the bus is away, reads and writes raise BusUnavailable after their timeout, publishing facts
+drops them (counted in a metric), subscriptions and watches come back by themselves with the current
+values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+P = TypeVar("P", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Subject(Generic[P]):
+    """A fact: ``name`` in past tense (``quantum.proxy.upstream_observed``) and its payload model."""
+
+    name: str
+    payload: type[P]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Bucket(Generic[P]):
+    """The last value of each key. ``ttl`` in seconds (0: for ever); ``history`` values kept per key."""
+
+    name: str
+    payload: type[P]
+    summary: str
+    ttl: float = 0.0
+    history: int = 1
+
+
+@dataclass(frozen=True)
+class Stream(Generic[P]):
+    """An append-only log per key, one order each; NATS names it ``<name>_<key>``."""
+
+    name: str
+    payload: type[P]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Entry(Generic[P]):
+    """One value read from a bucket or a stream; ``value`` is None for a deleted key."""
+
+    key: str
+    value: P | None
+    revision: int
+
+
+class Conflict(Exception):
+    """A compare-and-swap write found another revision than expected."""
+
+
+class Subscription(Protocol):
+    """A running subscription or watch."""
+
+    async def aclose(self) -> None:
+        """Stop it. Idempotent."""
+
+
+class KeyValue(Protocol[P]):
+    """One bucket, opened. Keys: letters, digits and ``-_=./`` (``bus.subjects.key_of`` makes any text fit)."""
+
+    async def get(self, key: str) -> Entry[P] | None:
+        """Return the current value, None when there is none."""
+
+    async def keys(self) -> list[str]:
+        """Return all keys that have a value."""
+
+    async def put(self, key: str, value: P) -> int:
+        """Write; returns the new revision."""
+
+    async def create(self, key: str, value: P) -> int:
+        """Write only if the key has no value; Conflict otherwise."""
+
+    async def update(self, key: str, value: P, revision: int) -> int:
+        """Write only if ``revision`` is the current one; Conflict otherwise."""
+
+    async def delete(self, key: str) -> None:
+        """Remove the value; fine when there is none."""
+
+    async def watch(self, on_entry: Callable[[Entry[P]], Awaitable[None]]) -> Subscription:
+        """Call ``on_entry`` for every present value, then for every change, one at a time.
+
+        Returns after the present values were delivered. After a reconnect the present values come
+        again; deletions that were missed come as entries with value None.
+        """
+
+
+class Log(Protocol[P]):
+    """One key of a stream, opened."""
+
+    async def append(self, value: P, *, expected_last: int | None = None, op_id: str = "") -> int:
+        """Store durably; returns the sequence. Conflict if the last one is not ``expected_last``.
+
+        The same ``op_id`` within two minutes is stored once and gives the first one's sequence.
+        """
+
+    async def bounds(self) -> tuple[int, int]:
+        """Return the first and the last sequence held; (1, 0) when empty."""
+
+    def read(self, after: int) -> AsyncIterator[Entry[P]]:
+        """Yield the entries after that sequence, then new ones as they come; never ends by itself."""
+
+
+class Bus(Protocol):
+    """A connection to the bus, shared by all rooms of a process."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the bus can be reached now."""
+
+    async def publish(self, subject: Subject[P], payload: P) -> None:
+        """Send a fact; never waits for subscribers, never raises for a bus that is away."""
+
+    async def subscribe(
+        self, subject: Subject[P], on_fact: Callable[[P], Awaitable[None]]
+    ) -> Subscription:
+        """Call ``on_fact`` for each fact, one at a time; a payload that does not parse is logged and dropped."""
+
+    async def bucket(self, bucket: Bucket[P]) -> KeyValue[P]:
+        """Open a bucket, made when missing."""
+
+    async def stream(self, stream: Stream[P], key: str) -> Log[P]:
+        """Open the log of ``key``, made when missing, with fsync before acknowledgement."""
+
+    async def aclose(self) -> None:
+        """Flush and close. Idempotent."""

@@ -1,0 +1,132 @@
+"""Every subject, bucket and stream of the program, with its payload: the only place they are named.
+
+``docs/subjects.md`` is generated from this file.
+"""
+
+from __future__ import annotations
+
+import base64
+import string
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from quantum.bus.api import Bucket, Stream, Subject
+
+_SAFE = frozenset(string.ascii_letters + string.digits + "-_")
+
+
+def key_of(text: str) -> str:
+    """Return a bucket key for any text: itself when it is safe, ``=`` and URL-safe base64 otherwise."""
+    if text and all(char in _SAFE for char in text):
+        return text
+    return "=" + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+class Payload(BaseModel):
+    """The base of payloads. Unknown fields are ignored: a newer process may say more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ConfigRevision(Payload):
+    """The configuration that the whole deployment runs. ``revision`` is the hash of ``document``."""
+
+    revision: str
+    document: dict[str, Any]
+    author: str
+    at: datetime
+
+
+class ConfigApplied(Payload):
+    """A process has taken a revision into use, or could not (then ``error`` says why, with the path)."""
+
+    process: str
+    rooms: list[str]
+    revision: str
+    error: str = ""
+
+
+class RoomPresence(Payload):
+    """A process runs a room and serves the hop at ``address`` (``unix//path`` or ``host:port``)."""
+
+    process: str
+    room: str
+    address: str
+    revision: str
+
+
+class ClusterSecret(Payload):
+    """A secret all processes of a deployment share (the hop's token)."""
+
+    value: str
+
+
+class UpstreamStanding(Payload):
+    """What the health room knows of one upstream: the proxy sends no request to one that is down."""
+
+    upstream: str
+    checker: str
+    healthy: bool
+    reason: str
+    since: datetime
+    revision: str
+
+
+class UpstreamObserved(Payload):
+    """A proxy saw an upstream fail (or work again) with its own requests."""
+
+    process: str
+    upstream: str
+    outcome: Literal["ok", "failed"]
+    reason: str = ""
+    latency: float = 0.0
+
+
+class CertificateReady(Payload):
+    """A certificate for these subjects can be fetched from the certs room; the key is not in here."""
+
+    name: str
+    subjects: list[str]
+    fingerprint: str
+    not_after: datetime
+    issuer: str
+
+
+class CertificateWanted(Payload):
+    """Edge needs a certificate for a name that has none."""
+
+    name: str
+    process: str
+
+
+class FileMetadata(Payload):
+    """One file or directory of a share."""
+
+    path: str
+    size: int
+    hash: str
+    modified: datetime
+    is_directory: bool
+
+
+class ShareOperation(Payload):
+    """One committed operation of a share: the specification's SyncOperation and its origin."""
+
+    operation: dict[str, Any]
+    source_client: str
+    op_id: str
+    at: datetime
+
+
+CONFIG = Bucket("quantum_config", ConfigRevision, "The active configuration, under the key `active`", history=64)
+ROOMS = Bucket("quantum_rooms", RoomPresence, "Which process serves which room, and where", ttl=15.0)
+SECRETS = Bucket("quantum_secrets", ClusterSecret, "Secrets shared by the deployment's processes")
+STANDINGS = Bucket("quantum_standings", UpstreamStanding, "The health of every upstream")
+CERTIFICATES = Bucket("quantum_certificates", CertificateReady, "Which certificates exist")
+SHARES = Stream("quantum_share", ShareOperation, "The operations of one synced folder, in order")
+
+CONFIG_APPLIED = Subject("quantum.admin.config_applied", ConfigApplied, "A process took a revision, or refused it")
+UPSTREAM_OBSERVED = Subject("quantum.proxy.upstream_observed", UpstreamObserved, "What a proxy saw of an upstream")
+CERTIFICATE_WANTED = Subject("quantum.edge.certificate_wanted", CertificateWanted, "A name without a certificate")

@@ -1,0 +1,57 @@
+"""The exceptions that cross module borders. Everything else is raised and caught in one file."""
+
+from __future__ import annotations
+
+
+class QuantumError(Exception):
+    """The root of every error this program raises on purpose."""
+
+
+class ConfigError(QuantumError):
+    """A configuration that cannot be used; the one in force stays untouched.
+
+    ``path`` is the JSON path of the offending value (``apps.http.servers.srv0.listen[0]``, empty
+    for the document itself), ``problem`` says what is wrong, ``remedy`` what to do about it.
+    It is not a ValueError, so that it passes through pydantic's validators with its path intact.
+    """
+
+    def __init__(self, path: str, problem: str, remedy: str = "") -> None:
+        super().__init__(path, problem, remedy)
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        place = f"{self.path}: " if self.path else ""
+        return f"{place}{self.problem}{f' ({self.remedy})' if self.remedy else ''}"
+
+
+class HttpError(QuantumError):
+    """A request that ends in an error status; ``http/failure.py`` turns it into a response.
+
+    ``reason`` is for the log and the ``{http.error.message}`` placeholder, never for the body.
+    ``headers`` are response fields that the answer must carry (Allow, Retry-After, …).
+    """
+
+    def __init__(
+        self, status: int, reason: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}".rstrip()
+
+
+class BodyAborted(QuantumError):
+    """The peer that was sending a body went away, or broke its framing, before the end."""
+
+
+class ClientGone(QuantumError):
+    """The client closed or reset its stream while its request was being handled (logged as 499)."""
+
+
+class BusUnavailable(QuantumError):
+    """The bus did not answer in time. Callers on the data plane go on with their last state."""

@@ -1,0 +1,1 @@
+"""Sockets: addresses, listeners, TLS contexts. No HTTP in here."""

@@ -1,0 +1,1 @@
+"""The rooms: seven services that share the kernel and never import one another."""

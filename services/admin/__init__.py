@@ -1,0 +1,1 @@
+"""The admin room: the config API and the dashboard."""

@@ -1,0 +1,1 @@
+"""The certs room: certificates: the local CA and ACME."""

@@ -1,0 +1,1 @@
+"""The edge room: the door: sockets, TLS, protocols, routing, middleware and matchers."""

@@ -1,0 +1,1 @@
+"""Matchers, one file per Caddy id, each compiled to a closure."""

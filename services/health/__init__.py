@@ -1,0 +1,1 @@
+"""The health room: active checks of upstreams."""

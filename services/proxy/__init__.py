@@ -1,0 +1,1 @@
+"""The proxy room: load balancing to upstreams."""

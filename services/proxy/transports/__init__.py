@@ -1,0 +1,1 @@
+"""How the proxy talks to an upstream: one file per transport."""

@@ -1,0 +1,1 @@
+"""The static room: files of a folder."""

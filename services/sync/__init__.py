@@ -1,0 +1,1 @@
+"""The sync room: folders kept the same everywhere, live."""
