@@ -21,7 +21,9 @@ _log = structlog.get_logger("quantum.tasks")
 class TaskSet:
     """The running tasks of one owner. ``aclose`` cancels them and waits until they are gone."""
 
-    def __init__(self, name: str, on_failure: Callable[[BaseException], None] | None = None) -> None:
+    def __init__(
+        self, name: str, on_failure: Callable[[BaseException], None] | None = None
+    ) -> None:
         self._name = name
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -65,13 +67,14 @@ def _resume(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, A
     """Go on with a coroutine that was already stepped and now waits for ``yielded``."""
     try:
         yield yielded
-    except BaseException as error:  # the task was cancelled: the coroutine must hear of it
+    except BaseException as error:  # noqa: BLE001 - cancellation: the coroutine must hear of it
         try:
             yielded = coroutine.throw(error)
         except StopIteration as stop:
-            return cast(T, stop.value)
+            return cast("T", stop.value)
         return (yield from _resume(coroutine, yielded))
-    return (yield from coroutine)
+    result: T = yield from coroutine
+    return result
 
 
 async def _resumed(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:

@@ -120,13 +120,23 @@ class ShareOperation(Payload):
     at: datetime
 
 
-CONFIG = Bucket("quantum_config", ConfigRevision, "The active configuration, under the key `active`", history=64)
-ROOMS = Bucket("quantum_rooms", RoomPresence, "Which process serves which room, and where", ttl=15.0)
+CONFIG = Bucket(
+    "quantum_config", ConfigRevision, "The active configuration, under the key `active`", history=64
+)
+ROOMS = Bucket(
+    "quantum_rooms", RoomPresence, "Which process serves which room, and where", ttl=15.0
+)
 SECRETS = Bucket("quantum_secrets", ClusterSecret, "Secrets shared by the deployment's processes")
 STANDINGS = Bucket("quantum_standings", UpstreamStanding, "The health of every upstream")
 CERTIFICATES = Bucket("quantum_certificates", CertificateReady, "Which certificates exist")
 SHARES = Stream("quantum_share", ShareOperation, "The operations of one synced folder, in order")
 
-CONFIG_APPLIED = Subject("quantum.admin.config_applied", ConfigApplied, "A process took a revision, or refused it")
-UPSTREAM_OBSERVED = Subject("quantum.proxy.upstream_observed", UpstreamObserved, "What a proxy saw of an upstream")
-CERTIFICATE_WANTED = Subject("quantum.edge.certificate_wanted", CertificateWanted, "A name without a certificate")
+CONFIG_APPLIED = Subject(
+    "quantum.admin.config_applied", ConfigApplied, "A process took a revision, or refused it"
+)
+UPSTREAM_OBSERVED = Subject(
+    "quantum.proxy.upstream_observed", UpstreamObserved, "What a proxy saw of an upstream"
+)
+CERTIFICATE_WANTED = Subject(
+    "quantum.edge.certificate_wanted", CertificateWanted, "A name without a certificate"
+)

@@ -58,10 +58,10 @@ class StrictModel(BaseModel):
     def _fold_keys(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        names = {(f.alias or n).lower(): f.alias or n for n, f in cls.model_fields.items()}
+        names: dict[str, str] = {str(f.alias or n).lower(): str(f.alias or n) for n, f in cls.model_fields.items()}
         folded: dict[str, Any] = {}
         for key, item in value.items():
-            name = names.get(key.lower(), key)
+            name: str = names.get(key.lower(), key)
             if item is None and name not in cls.nullable:
                 continue
             folded[name] = item
@@ -113,9 +113,7 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> set[s
     current: Any = model
     for step in location:
         if isinstance(step, str) and hasattr(current, "model_fields"):
-            field = next(
-                (f for n, f in current.model_fields.items() if step in (n, f.alias)), None
-            )
+            field = next((f for n, f in current.model_fields.items() if step in (n, f.alias)), None)
             current = _model_in(field.annotation) if field is not None else None
     if current is None or not hasattr(current, "model_fields"):
         return set()

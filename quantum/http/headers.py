@@ -16,6 +16,7 @@ class Headers:
     """The fields of one message, in the order of the wire. Names MUST be lower case."""
 
     __slots__ = ("fields",)
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __init__(self, fields: list[Field] | None = None) -> None:
         """Take over ``fields`` (not copied)."""

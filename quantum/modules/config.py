@@ -20,16 +20,22 @@ from quantum.modules.registry import Registry
 from quantum.modules.spec import ModuleSpec
 
 _registry: ContextVar[Registry] = ContextVar("registry")
+_found: ContextVar[list[ModuleConfig]] = ContextVar("found")
 
 
 @contextmanager
-def use_registry(registry: Registry) -> Iterator[None]:
-    """Validate configurations with the modules of ``registry`` inside this block."""
-    token = _registry.set(registry)
+def use_registry(registry: Registry) -> Iterator[list[ModuleConfig]]:
+    """Validate configurations with the modules of ``registry`` inside this block.
+
+    The list it gives collects every module that was validated in the block.
+    """
+    found: list[ModuleConfig] = []
+    tokens = _registry.set(registry), _found.set(found)
     try:
-        yield
+        yield found
     finally:
-        _registry.reset(token)
+        _registry.reset(tokens[0])
+        _found.reset(tokens[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +54,21 @@ def parse_inline(namespace: str, value: Any) -> ModuleConfig:
         return value
     path = path_of(value)
     spec, fields = _registry.get().split_inline(namespace, value, path)
-    return ModuleConfig(spec, spec.load_config().parse(Located(fields, path)), path, value)
+    return _remember(
+        ModuleConfig(spec, spec.load_config().parse(Located(fields, path)), path, value)
+    )
 
 
 def parse_named(namespace: str, name: str, value: Any, path: str) -> ModuleConfig:
     """Validate a module that is named by its key in a map; ``value`` may be any JSON."""
     spec = _registry.get().get(namespace, name, path)
     model = spec.load_config()
-    return ModuleConfig(spec, model.parse(locate(value, path)), path, value)
+    return _remember(ModuleConfig(spec, model.parse(locate(value, path)), path, value))
+
+
+def _remember(module: ModuleConfig) -> ModuleConfig:
+    _found.get().append(module)
+    return module
 
 
 def _parse_map(namespace: str, value: Any) -> Any:

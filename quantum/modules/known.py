@@ -44,7 +44,9 @@ KNOWN_TO_CADDY = frozenset(
     )
     | _ids("http.reverse_proxy.transport", "fastcgi http")
     | _ids("http.reverse_proxy.upstreams", "a multi srv")
-    | _ids("tls.ca_pool.source", "combined file http inline pki_intermediate pki_root storage system")
+    | _ids(
+        "tls.ca_pool.source", "combined file http inline pki_intermediate pki_root storage system"
+    )
     | _ids("tls.certificates", "automate load_files load_folders load_pem load_storage")
     | _ids("tls.client_auth.verifier", "leaf")
     | _ids("tls.get_certificate", "http tailscale")

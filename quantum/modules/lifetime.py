@@ -38,7 +38,7 @@ class Lifetime:
         while self._cleanups:
             try:
                 await self._cleanups.pop()()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised below, after the others ran
                 failure = failure or error
         if failure is not None:
             raise failure

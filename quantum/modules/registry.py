@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from quantum.config.model import path_of
@@ -32,7 +32,7 @@ class Registry:
     def __init__(self, specs: Iterable[ModuleSpec]) -> None:
         self._specs = {spec.id: spec for spec in specs}
 
-    def __iter__(self) -> Iterable[ModuleSpec]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[ModuleSpec]:
         return iter(self._specs.values())
 
     def get(self, namespace: str, name: Any, path: str) -> ModuleSpec:
@@ -48,7 +48,9 @@ class Registry:
         remedy = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
         raise ConfigError(path, f"unknown module {module_id}", remedy)
 
-    def split_inline(self, namespace: str, value: Any, path: str) -> tuple[ModuleSpec, dict[str, Any]]:
+    def split_inline(
+        self, namespace: str, value: Any, path: str
+    ) -> tuple[ModuleSpec, dict[str, Any]]:
         """Return the module that an object with an inline key names, and its remaining fields."""
         key = INLINE_KEYS[namespace]
         if not isinstance(value, dict):

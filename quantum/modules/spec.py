@@ -36,7 +36,8 @@ class ModuleSpec:
 
     def load_config(self) -> type[Any]:
         """Import the configuration model."""
-        return load(self.config)
+        model: type[Any] = load(self.config)
+        return model
 
     def load_implementation(self) -> Any:
         """Import the code; only a process that runs ``room`` may."""

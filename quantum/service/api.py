@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from quantum.bus.api import Bus
 from quantum.clock import Clock
+from quantum.modules.config import ModuleConfig
 from quantum.modules.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Revision:
-    """One configuration, validated. ``id`` is the hash of ``document``: the same file gives the same
-    revision in every process, with or without a bus.
+    """One configuration, validated.
+
+    ``id`` is the hash of ``document``: the same file gives the same revision in every process,
+    with or without a bus.
 
     ``document`` is the full-format JSON (simple files were adapted), ``config`` the composed model
     (``services.config.QuantumConfig``); rooms read their own sections with ``section``.
@@ -48,10 +51,15 @@ class Revision:
     document: dict[str, Any]
     config: Any
     sections: dict[str, Any]
+    modules: tuple[ModuleConfig, ...] = ()
 
     def section(self, path: str) -> Any:
         """Return the validated section of a room ("apps.http"), None when the document has none."""
         return self.sections.get(path)
+
+    def handlers_of(self, room: str) -> list[ModuleConfig]:
+        """Return the terminal handlers of this document that run in ``room``."""
+        return [m for m in self.modules if m.spec.terminal and m.spec.room == room]
 
 
 class Prepared(Protocol):

@@ -1,0 +1,40 @@
+# The two commands a newcomer needs are `make run` and `make test`; `make help` lists the rest.
+.DEFAULT_GOAL := help
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+$(VENV)-uv/bin/uv:
+	python3 -m venv $(VENV)-uv && $(VENV)-uv/bin/pip install --quiet uv
+
+setup: $(VENV)/.ready ## make the virtual environment from the lock
+
+$(VENV)/.ready: pyproject.toml uv.lock
+	@[ -x "$(UV)" ] || $(MAKE) --no-print-directory $(VENV)-uv/bin/uv
+	$(UV) sync --frozen --quiet --all-extras
+	@touch $@
+
+run: setup ## start the platform with the demo configuration
+	$(BIN)/quantum run --demo
+
+check: setup ## lint, types, floors, architecture: under a minute
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q tests/architecture
+
+test: setup ## every test that needs no Docker engine
+	$(BIN)/pytest -q
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what was built
+	rm -rf $(VENV) $(VENV)-uv .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help setup run check test format clean
