@@ -1,0 +1,128 @@
+"""Writing HTTP/1.1: message heads, chunks and trailers as single bytes objects (RFC 9112 §2–§7).
+
+This is the last line before the wire, so nothing that could split a message gets past it: names are
+tokens, values hold no CR, LF or NUL, whatever a handler, an upstream or HPACK delivered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+
+Field = tuple[bytes, bytes]
+
+NAME_CACHE_SIZE = 1024
+"""Spellings kept. A site uses a few dozen names; the bound keeps strangers' names from piling up."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+\Z")
+
+
+class UnsafeField(ValueError):
+    """A name, value, method or target that would break the framing of the message it stands in."""
+
+
+class NamePrefixes(dict[bytes, bytes]):
+    """Lower-case name -> CRLF, the name in canonical case, colon, space. Learnt on first use."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        if _TOKEN.match(name) is None:
+            raise UnsafeField(f"not a field name: {name[:64]!r}")
+        if len(self) >= NAME_CACHE_SIZE:
+            self.clear()
+        prefix = self[name] = b"\r\n" + canonical(name) + b": "
+        return prefix
+
+
+def canonical(name: bytes) -> bytes:
+    """Return a lower-case name as HTTP/1 peers expect to see it: ``content-type`` -> ``Content-Type``."""
+    return b"-".join([part[:1].upper() + part[1:] for part in name.split(b"-")])
+
+
+prefixes = NamePrefixes()
+"""Shared by all writers: pure data, the same for everybody."""
+
+
+def _status_lines() -> dict[int, bytes]:
+    lines = {status.value: status.phrase for status in HTTPStatus}
+    lines[499] = "Client Closed Request"
+    return {code: f"HTTP/1.1 {code} {phrase}".encode() for code, phrase in lines.items()}
+
+
+STATUS_LINES = _status_lines()
+"""Status lines without their CRLF, for every registered status."""
+
+
+def status_line(status: int) -> bytes:
+    """Return the status line without CRLF; ValueError for what is no three-digit status."""
+    line = STATUS_LINES.get(status)
+    if line is not None:
+        return line
+    if not 100 <= status <= 999:
+        raise ValueError(f"not a status code: {status}")
+    return b"HTTP/1.1 %d " % status  # RFC 9112 §4: the reason may be absent, the space may not
+
+
+def join_head(parts: list[bytes], lines: int) -> bytes:
+    """Join the parts of a head of ``lines`` lines (each but the last begins with CRLF) and end it.
+
+    Checks the result as a whole: a value with CR, LF or NUL in it raises UnsafeField.
+    """
+    parts.append(b"\r\n\r\n")
+    head = b"".join(parts)
+    lines += 1
+    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+        raise UnsafeField("a field value holds CR, LF or NUL")
+    return head
+
+
+def _encode(first_line: bytes, fields: Iterable[Field]) -> bytes:
+    parts = [first_line]
+    for name, value in fields:
+        parts.append(prefixes[name])
+        parts.append(value)
+    return join_head(parts, (len(parts) + 1) // 2)
+
+
+def encode_response_head(status: int, fields: Iterable[Field]) -> bytes:
+    """Return a response head with exactly these fields (lower-case names), blank line included."""
+    return _encode(status_line(status), fields)
+
+
+def encode_request_head(method: bytes, target: bytes, fields: Iterable[Field]) -> bytes:
+    """Return a request head with exactly these fields; Host and framing fields are the caller's."""
+    if _TOKEN.match(method) is None:
+        raise UnsafeField(f"not a method: {method[:64]!r}")
+    if _TARGET.match(target) is None:
+        raise UnsafeField(f"not a request target: {target[:64]!r}")
+    return _encode(b"%b %b HTTP/1.1" % (method, target), fields)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+"""The end of a chunked body without trailers (RFC 9112 §7.1)."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def encode_chunk(data: bytes) -> bytes:
+    """Return ``data`` as one chunk. It MUST NOT be empty: an empty chunk is the end of the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+FORBIDDEN_TRAILERS = frozenset({
+    b"authorization", b"connection", b"content-encoding", b"content-length", b"content-range",
+    b"content-type", b"cookie", b"expect", b"host", b"keep-alive", b"max-forwards", b"set-cookie",
+    b"te", b"trailer", b"transfer-encoding", b"upgrade",
+})  # fmt: skip
+"""Fields that would change framing, routing or meaning after the fact (RFC 9110 §6.5.1)."""
+
+
+def encode_last_chunk(trailers: Iterable[Field] = ()) -> bytes:
+    """Return the end of a chunked body; trailers that RFC 9110 §6.5.1 forbids are left out."""
+    parts = [b"0"]
+    for name, value in trailers:
+        if name not in FORBIDDEN_TRAILERS:
+            parts.append(prefixes[name])
+            parts.append(value)
+    return join_head(parts, (len(parts) + 1) // 2)
