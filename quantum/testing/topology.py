@@ -1,0 +1,192 @@
+"""Real deployments for end-to-end tests: the same configuration as one process or as one per room.
+
+``Deployment`` starts processes through the command line, as a user would, restarts what was killed
+as a container runtime would, and ends only what it started.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOMS = ("certs", "health", "proxy", "static", "sync", "edge", "admin")
+START_SECONDS = 40.0
+"""How long a deployment may take to be ready: eight interpreters on two busy cores."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Member:
+    """One process of a deployment: how to start it, and the process that runs now."""
+
+    name: str
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    ops: str = ""
+    starts: int = 0
+
+    def start(self) -> None:
+        """Start it; output goes to its log file."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)  # noqa: S603
+        self.starts += 1
+
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process."""
+        if self.is_running() and self.process is not None:
+            self.process.send_signal(number)
+
+    def is_ready(self) -> bool:
+        """Whether its ops endpoint says so."""
+        if not self.ops:
+            return self.is_running()
+        try:
+            with urllib.request.urlopen(f"http://{self.ops}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@dataclass
+class Deployment:
+    """A running platform. ``topology`` is "all" or "split"; use as a context manager."""
+
+    topology: str
+    document: dict[str, Any]
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="q-")))
+    extra: list[str] = field(default_factory=list)
+    members: dict[str, Member] = field(default_factory=dict)
+    _stopping: bool = False
+    _keeper: threading.Thread | None = None
+
+    def __enter__(self) -> Deployment:
+        self.directory.mkdir(exist_ok=True)
+        (self.directory / "config.json").write_text(json.dumps(self.document))
+        try:
+            self._start_members()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        self._keeper = threading.Thread(target=self._keep_running, daemon=True)
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def kill(self, name: str) -> None:
+        """End a member with SIGKILL, as the out-of-memory killer would; it is started again."""
+        self.member(name).signal(signal.SIGKILL)
+
+    def member(self, name: str) -> Member:
+        """Return the process that runs room ``name`` (the only one, in topology all)."""
+        return self.members.get(name) or self.members["quantum"]
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Wait until every member says that it is ready; TimeoutError quotes the logs."""
+        deadline = time.monotonic() + seconds
+        while not all(member.is_ready() for member in self.members.values()):
+            dead = [m.name for m in self.members.values() if not m.is_running()]
+            if time.monotonic() > deadline or (dead and self._keeper is None):
+                raise TimeoutError(f"not ready, dead: {dead}\n{self.logs()}")
+            time.sleep(0.05)
+
+    def logs(self, lines: int = 30) -> str:
+        """Return the last lines of every member's log."""
+        parts = []
+        for member in self.members.values():
+            text = member.log.read_text(errors="replace") if member.log.exists() else ""
+            parts.append(f"--- {member.name}\n" + "\n".join(text.splitlines()[-lines:]))
+        return "\n".join(parts)
+
+    def stop(self, seconds: float = 15.0) -> dict[str, int | None]:
+        """Stop everything with SIGTERM, bus last; return exit codes (None: had to be killed)."""
+        self._stopping = True
+        if self._keeper is not None:
+            self._keeper.join()
+        codes: dict[str, int | None] = {}
+        for member in sorted(self.members.values(), key=lambda m: m.name == "nats"):
+            member.signal(signal.SIGTERM)
+            if member.name == "nats":
+                codes[member.name] = self._wait(member, seconds)
+        for member in self.members.values():
+            codes.setdefault(member.name, self._wait(member, seconds))
+        return codes
+
+    def _wait(self, member: Member, seconds: float) -> int | None:
+        if member.process is None:
+            return None
+        try:
+            return member.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            member.process.kill()
+            member.process.wait()
+            return None
+
+    def _start_members(self) -> None:
+        if self.topology == "all":
+            self._add_quantum("quantum", ["--target", "all"])
+            return
+        nats = self._add_nats()
+        for room in ROOMS:
+            self._add_quantum(room, ["--target", room, "--nats", nats])
+
+    def _add_quantum(self, name: str, flags: list[str]) -> None:
+        ops = f"127.0.0.1:{free_port()}"
+        data = self.directory / name
+        command = [
+            sys.executable, "-m", "services", "run", "-c", str(self.directory / "config.json"),
+            "--data-dir", str(data), "--ops", ops, *flags, *self.extra,
+        ]  # fmt: skip
+        member = Member(name, command, self.directory / f"{name}.log", ops=ops)
+        self.members[name] = member
+        member.start()
+
+    def _add_nats(self) -> str:
+        port = free_port()
+        config = self.directory / "nats.conf"
+        config.write_text(
+            f'listen: "127.0.0.1:{port}"\n'
+            f'jetstream {{ store_dir: "{self.directory}/nats", sync_interval: always }}\n'
+        )
+        binary = Path(sys.executable).parent / "nats-server"
+        command = [str(binary), "-c", str(config)]
+        member = Member("nats", command, self.directory / "nats.log")
+        self.members["nats"] = member
+        member.start()
+        return f"nats://127.0.0.1:{port}"
+
+    def _keep_running(self) -> None:
+        """Start again what died, after a moment, as ``restart: unless-stopped`` does."""
+        while not self._stopping:
+            for member in self.members.values():
+                if not member.is_running() and not self._stopping:
+                    time.sleep(0.2)
+                    member.start()
+            time.sleep(0.05)
