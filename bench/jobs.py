@@ -1,0 +1,110 @@
+"""The jobs every contender does, and how each is told to do them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BODY = "Hello from the edge, " * 4
+ALPN_H1 = ["http/1.1"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measured job: a server's key in the configurations, and what is fetched from it."""
+
+    name: str
+    server: str
+    tls: bool
+    path: str
+
+
+JOBS = (
+    Job("h1-static_response", "response", False, "/"),
+    Job("h1-static_response-tls", "response", True, "/"),
+    Job("h1-file-1KiB", "files", False, "/1k.bin"),
+    Job("h1-file-1KiB-tls", "files", True, "/1k.bin"),
+    Job("h1-file-1MiB", "files", False, "/1m.bin"),
+    Job("h1-file-1MiB-tls", "files", True, "/1m.bin"),
+    Job("h1-proxy", "proxy", False, "/"),
+    Job("h1-proxy-tls", "proxy", True, "/"),
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the contenders share: a folder of files, certificates, an upstream, a scratch folder."""
+
+    site: Path
+    certificate: Path
+    key: Path
+    upstream: int
+    scratch: Path
+
+
+def make_site(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "1k.bin").write_bytes(b"x" * 1024)
+    (folder / "1m.bin").write_bytes(b"x" * 1024 * 1024)
+
+
+def caddy_document(around: Surroundings, ports: dict[str, int], admin: int) -> dict[str, Any]:
+    """Return the configuration that Caddy and Quantum both run; ports by "server" and "server-tls"."""
+    handlers = {
+        "response": {"handler": "static_response", "body": BODY},
+        "files": {"handler": "file_server", "root": str(around.site)},
+        "proxy": {
+            "handler": "reverse_proxy",
+            "upstreams": [{"dial": f"127.0.0.1:{around.upstream}"}],
+        },
+    }
+    servers: dict[str, Any] = {}
+    for name, handler in handlers.items():
+        for suffix in ("", "-tls"):
+            servers[name + suffix] = {
+                "listen": [f"127.0.0.1:{ports[name + suffix]}"],
+                "protocols": ["h1"],
+                "automatic_https": {"disable": True},
+                "routes": [{"handle": [handler]}],
+            }
+            if suffix:
+                servers[name + suffix]["tls_connection_policies"] = [{"alpn": ALPN_H1}]
+    load = [{"certificate": str(around.certificate), "key": str(around.key)}]
+    return {
+        "admin": {"listen": f"127.0.0.1:{admin}"},
+        "apps": {
+            "http": {"servers": servers},
+            "tls": {"certificates": {"load_files": load}, "disable_ocsp_stapling": True},
+        },
+    }
+
+
+def nginx_configuration(around: Surroundings, ports: dict[str, int]) -> str:
+    """Return nginx's configuration for the same jobs, one worker, no access log, as ours and Caddy's."""
+    tls = f"ssl_certificate {around.certificate}; ssl_certificate_key {around.key};"
+    locations = {
+        "response": f'return 200 "{BODY}";',
+        "files": f"root {around.site};",
+        "proxy": "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection '';",
+    }
+    servers = "".join(
+        f"server {{ listen 127.0.0.1:{ports[name]}; location / {{ {what} }} }}\n"
+        f"server {{ listen 127.0.0.1:{ports[name + '-tls']} ssl; {tls} location / {{ {what} }} }}\n"
+        for name, what in locations.items()
+    )
+    return nginx_frame(
+        around.scratch,
+        servers,
+        f"upstream up {{ server 127.0.0.1:{around.upstream}; keepalive 64; }}",
+    )
+
+
+def nginx_frame(scratch: Path, servers: str, upstreams: str = "") -> str:
+    return f"""
+worker_processes 1; daemon off; pid {scratch}/nginx.pid; error_log {scratch}/nginx-error.log;
+events {{ worker_connections 4096; }}
+http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+  client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
+  uwsgi_temp_path {scratch}; scgi_temp_path {scratch};
+  {upstreams}
+  {servers} }}
+"""
