@@ -1,0 +1,69 @@
+"""The configuration that end-to-end scenarios run: every room has something to do."""
+
+from pathlib import Path
+from typing import Any
+
+
+def platform_document(
+    *,
+    http: int,
+    https: int,
+    plain: int,
+    admin: int,
+    upstreams: list[str],
+    site: Path,
+    share: Path,
+    bind: str = "127.0.0.1",
+    marker: str = "one",
+) -> dict[str, Any]:
+    """A site, a balanced proxy below /app, a synced folder, HTTPS on localhost and the redirect to it.
+
+    ``plain`` serves the same routes without TLS, for tools that would only be slowed by it;
+    ``marker`` is what /marker answers: reloads are told apart by it.
+    """
+    proxy = {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": dial} for dial in upstreams],
+        "load_balancing": {"selection_policy": {"policy": "round_robin"}},
+        "health_checks": {
+            "active": {"path": "/health", "interval": "300ms", "timeout": "1s", "fails": 1}
+        },
+    }
+    sync = {"handler": "file_sync", "root": str(share), "enable_upload": True}
+    routes = [
+        {
+            "match": [{"path": ["/marker"]}],
+            "handle": [{"handler": "static_response", "body": marker}],
+        },
+        {"match": [{"matcher": "path", "paths": ["/api/*", "/ws"]}], "handle": [sync]},
+        {
+            "match": [{"path": ["/app", "/app/*"]}],
+            "handle": [{"handler": "rewrite", "strip_path_prefix": "/app"}, proxy],
+        },
+        {"handle": [{"handler": "file_server", "root": str(site)}]},
+    ]
+    return {
+        "admin": {"listen": f"{bind}:{admin}"},
+        "apps": {
+            "http": {
+                "http_port": http,
+                "https_port": https,
+                "servers": {
+                    "secure": {
+                        "listen": [f"{bind}:{https}"],
+                        "routes": [
+                            {
+                                "match": [{"host": ["localhost"]}],
+                                "handle": [{"handler": "subroute", "routes": routes}],
+                            }
+                        ],
+                    },
+                    "plain": {
+                        "listen": [f"{bind}:{plain}"],
+                        "automatic_https": {"disable": True},
+                        "routes": routes,
+                    },
+                },
+            }
+        },
+    }
