@@ -7,6 +7,7 @@ as a container runtime would, and ends only what it started.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -32,6 +33,14 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below ``pid``."""
+    found: list[int] = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found += [int(child), *descendants(int(child))]
+    return found
 
 
 @dataclass
@@ -107,6 +116,27 @@ class Deployment:
     def member(self, name: str) -> Member:
         """Return the process that runs room ``name`` (the only one, in topology all)."""
         return self.members.get(name) or self.members["quantum"]
+
+    def starts(self, name: str) -> int:
+        """Return how often the process of ``name`` was started."""
+        return self.member(name).starts
+
+    def kill_bus(self) -> None:
+        """SIGKILL nats-server, whoever's child it is."""
+        if "nats" in self.members:
+            self.kill("nats")
+            return
+        process = self.members["quantum"].process
+        for pid in descendants(process.pid if process is not None else 0):
+            if b"nats-server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+                return
+        raise LookupError("no nats-server below this deployment")
+
+    def services(self, name: str) -> Any:
+        """Return what the ops endpoint of ``name`` says about its services."""
+        with urllib.request.urlopen(f"http://{self.member(name).ops}/services", timeout=5) as got:  # noqa: S310
+            return json.load(got)
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         """Wait until every member says that it is ready; TimeoutError quotes the logs."""

@@ -1,11 +1,7 @@
 """What happens to requests while rooms die, the bus dies and configurations change."""
 
 import json
-import os
-import signal
 import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -53,11 +49,11 @@ def test_a_killed_room_takes_nothing_else_with_it_and_comes_back(
 ) -> None:
     if platform.topology == "all":
         pytest.skip("one process is one room here: the next test kills it")
-    before = platform.deployment.members[room].starts
+    before = platform.deployment.starts(room)
     with under_load(platform.plain, NEEDS[room]) as load:
         time.sleep(0.3)
         platform.deployment.kill(room)
-        eventually(lambda: platform.deployment.members[room].starts > before, 5)
+        eventually(lambda: platform.deployment.starts(room) > before, 5)
         platform.deployment.wait_ready()
         time.sleep(0.3)
     assert load.failures == []
@@ -68,10 +64,9 @@ def test_a_killed_room_takes_nothing_else_with_it_and_comes_back(
 
 
 def test_a_killed_edge_or_process_serves_again(platform: Platform) -> None:
-    member = platform.deployment.member("edge")
-    before = member.starts
+    before = platform.deployment.starts("edge")
     platform.deployment.kill("edge")
-    eventually(lambda: member.starts > before, 5)
+    eventually(lambda: platform.deployment.starts("edge") > before, 5)
     platform.deployment.wait_ready()
     assert platform.secure.get("/").status == 200
     eventually(lambda: platform.plain.get("/app/").status == 200)
@@ -81,38 +76,12 @@ def test_a_killed_edge_or_process_serves_again(platform: Platform) -> None:
 def test_requests_go_on_while_the_bus_is_killed_and_it_comes_back(platform: Platform) -> None:
     with under_load(platform.plain, "/app/") as proxied, under_load(platform.plain, "/") as files:
         time.sleep(0.3)
-        kill_bus(platform)
+        platform.deployment.kill_bus()
         time.sleep(2)
-        eventually(lambda: bus_is_back(platform), 20)
+        eventually(lambda: platform.deployment.services("edge")["bus"] == "connected", 20)
     assert (proxied.failures, files.failures) == ([], [])
     put = platform.plain.request("PUT", "/api/files/after.txt", b"after the bus came back")
     assert put.status in (200, 201)
-
-
-def kill_bus(platform: Platform) -> None:
-    if platform.topology == "split":
-        platform.deployment.kill("nats")
-        return
-    process = platform.deployment.member("edge").process
-    for child in children(process.pid):
-        if "nats-server" in Path(f"/proc/{child}/cmdline").read_text():
-            os.kill(child, signal.SIGKILL)
-            return
-    raise AssertionError("no nats-server child found")
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += [int(child), *children(int(child))]
-    return found
-
-
-def bus_is_back(platform: Platform) -> bool:
-    with urllib.request.urlopen(
-        f"http://{platform.deployment.member('edge').ops}/services", timeout=5
-    ) as answer:
-        return "connected" in answer.read().decode()
 
 
 def test_everything_ends_cleanly_on_sigterm(platform: Platform) -> None:
