@@ -88,13 +88,14 @@ class Request:
     ``authority`` is the Host. Fields that belong to a version's framing (Connection, Upgrade,
     Transfer-Encoding, Sec-WebSocket-Key, …) were taken out by the codec: ``upgrade`` names the protocol
     wanted ("websocket") and ``body`` has the bytes. Handlers may change any attribute; ``original``
-    keeps the target from before the first rewrite.
+    keeps the target from before the first rewrite. ``response_fields`` are what middleware set for the
+    answer before there is one; whoever makes the answer in edge merges them (``http/response_fields.py``).
     """
 
     __slots__ = (
         "_id", "_vars", "authority", "body", "client_ip", "connection", "deadline", "groups",
-        "headers", "informational", "method", "original", "path", "query", "scheme", "started",
-        "upgrade", "version",
+        "headers", "informational", "method", "original", "path", "query", "response_fields",
+        "scheme", "started", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +129,7 @@ class Request:
         self.original: tuple[str, str, str | None] | None = None
         self.informational: SendInformational | None = None
         self.groups: set[str] | None = None
+        self.response_fields: Headers | None = None
         self._id: str | None = None
         self._vars: dict[str, Any] | None = None
 
