@@ -30,6 +30,12 @@ check: setup ## lint, types, floors, architecture: under a minute
 test: setup ## every test that needs no Docker engine
 	$(BIN)/pytest -q
 
+e2e-compose: setup ## the end-to-end scenarios against `docker compose up` (needs an engine)
+	$(BIN)/pytest -q tests/e2e -m compose
+
+bench: setup ## beside Caddy and nginx: requests/s, latency, CPU per request, ratios
+	$(BIN)/python -m bench
+
 format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -37,4 +43,4 @@ format: setup ## let ruff rewrite what it can
 clean: ## remove what was built
 	rm -rf $(VENV) $(VENV)-uv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup run check test format clean
+.PHONY: help setup run check test e2e-compose bench format clean

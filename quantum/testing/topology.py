@@ -135,7 +135,7 @@ class Deployment:
 
     def services(self, name: str) -> Any:
         """Return what the ops endpoint of ``name`` says about its services."""
-        with urllib.request.urlopen(f"http://{self.member(name).ops}/services", timeout=5) as got:  # noqa: S310
+        with urllib.request.urlopen(f"http://{self.member(name).ops}/services", timeout=5) as got:
             return json.load(got)
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:

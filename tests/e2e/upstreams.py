@@ -1,6 +1,10 @@
-"""Upstreams for end-to-end tests: small real servers in threads of the test process."""
+"""Upstreams for end-to-end tests: small real servers, in threads of the test process or in containers.
+
+``python upstreams.py NAME PORT`` runs one; ``/control/ill`` and ``/control/well`` set its health.
+"""
 
 import json
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +16,6 @@ class Upstream:
     def __init__(self, name: str, host: str = "127.0.0.1", port: int = 0) -> None:
         self.name = name
         self.is_healthy = True
-        self.seen: list[str] = []
         upstream = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,11 +29,13 @@ class Upstream:
                 self._answer(self.rfile.read(length))
 
             def _answer(self, body: bytes) -> None:
-                if self.path == "/health":
+                if self.path.startswith("/control/"):
+                    upstream.is_healthy = self.path == "/control/well"
+                    status, text = 200, b"done"
+                elif self.path == "/health":
                     status = 200 if upstream.is_healthy else 503
                     text = b"ok"
                 else:
-                    upstream.seen.append(self.path)
                     status = 200
                     facts = {
                         "upstream": upstream.name,
@@ -66,3 +71,8 @@ class Upstream:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+if __name__ == "__main__":
+    Upstream(sys.argv[1], "0.0.0.0", int(sys.argv[2]))
+    threading.Event().wait()
