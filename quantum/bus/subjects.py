@@ -101,6 +101,14 @@ class CertificateWanted(Payload):
     process: str
 
 
+class ChallengeOpened(Payload):
+    """An ACME authority will ask for ``token`` at ``name`` on the HTTP port (RFC 8555 §8.3)."""
+
+    token: str
+    key_authorization: str
+    name: str
+
+
 class FileMetadata(Payload):
     """One file or directory of a share."""
 
@@ -129,6 +137,12 @@ ROOMS = Bucket(
 SECRETS = Bucket("quantum_secrets", ClusterSecret, "Secrets shared by the deployment's processes")
 STANDINGS = Bucket("quantum_standings", UpstreamStanding, "The health of every upstream")
 CERTIFICATES = Bucket("quantum_certificates", CertificateReady, "Which certificates exist")
+CHALLENGES = Bucket(
+    "quantum_challenges", ChallengeOpened, "Open ACME HTTP-01 challenges, by token", ttl=3600.0
+)
+REVISIONS = Bucket(
+    "quantum_revisions", ConfigRevision, "Configurations that were in force, by revision"
+)
 SHARES = Stream("quantum_share", ShareOperation, "The operations of one synced folder, in order")
 
 CONFIG_APPLIED = Subject(
