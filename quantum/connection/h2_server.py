@@ -1,0 +1,298 @@
+"""An HTTP/2 server connection: streams become Requests, Responses become frames.
+
+How heads are read and written is the ``H2Application``'s business: the hop has its own fields, the
+edge speaks to browsers. Everything else is here once: bodies with back-pressure both ways, 1xx,
+trailers, tunnels, resets that cancel handlers, handlers whose failure resets, drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from quantum.connection.h2 import H2Connection, H2Stream, field_value, length_of, trailers_of
+from quantum.connection.h2_tunnel import H2Tunnel
+from quantum.errors import BodyAborted, ClientGone, HttpError
+from quantum.http.body import AnyBody, discard
+from quantum.http.headers import Headers
+from quantum.http.message import Request, Response
+from quantum.tasks import drive
+from quantum.wire.h2 import (
+    CANCEL,
+    ENHANCE_YOUR_CALM,
+    INTERNAL_ERROR,
+    NO_ERROR,
+    REFUSED_STREAM,
+    Fields,
+    H2Failure,
+    H2Settings,
+    H2StreamGone,
+)
+
+NOTICE_SECONDS = 0.1
+"""Between the two GOAWAYs of a drain: requests already on their way arrive in it (RFC 9113 §6.8)."""
+
+_log = structlog.get_logger("quantum.connection")
+
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+class H2Application(Protocol):
+    """Turns heads into messages and back, for one connection."""
+
+    def accept(self, fields: Fields, body: AnyBody) -> tuple[Request, Handle]:
+        """Return the request of a head and who handles it; HttpError when it is refused."""
+
+    def head(self, request: Request | None, response: Response) -> Fields:
+        """Return the fields of a final response, ``:status`` first (200 for a switch of protocols)."""
+
+    def failed(self, request: Request | None, error: HttpError) -> Response:
+        """Return the answer for an error that ``accept`` or the handler raised."""
+
+
+class ServerStream(H2Stream):
+    """One request and its answer."""
+
+    __slots__ = ("_fields", "_is_head_sent", "_is_tunnel", "_resets_when_sent", "server", "task")
+
+    def __init__(self, server: H2Server, stream_id: int, fields: Fields) -> None:
+        super().__init__(server, stream_id)
+        self.server = server
+        self.task: asyncio.Task[None] | None = None
+        self._fields = fields
+        self._is_head_sent = False
+        self._is_tunnel = False
+        self._resets_when_sent = False
+
+    def begin(self, ended: bool) -> None:
+        """Start the handler."""
+        body: AnyBody = b""
+        if not ended:
+            fields = self._fields
+            body = self.open_body(length_of(fields))
+            self._is_tunnel = field_value(fields, b":protocol") is not None
+        self.task = drive(self._run(b"" if self._is_tunnel else body), self.server.loop)
+
+    async def _run(self, body: AnyBody) -> None:
+        request: Request | None = None
+        application = self.server.application
+        try:
+            try:
+                request, handle = application.accept(self._fields, body)
+                request.informational = self._inform
+                response = await handle(request)
+            except HttpError as error:
+                response = application.failed(request, error)
+            await self._respond(request, response)
+        except (BodyAborted, ClientGone, H2Failure):
+            self.reset(INTERNAL_ERROR)
+        except Exception as error:  # noqa: BLE001 - a handler's defect ends its request, no more
+            _log.exception("handler_failed", request=request and request.id)
+            self._fail(request, error)
+        finally:
+            if self.body is not None and not self.body.is_ended:
+                await self.body.aclose()
+            self.server.stream_handled()
+
+    def _fail(self, request: Request | None, error: Exception) -> None:
+        if self._is_head_sent or self.is_closed:
+            self.reset(INTERNAL_ERROR)
+            return
+        answer = self.server.application.failed(request, HttpError(500, repr(error)))
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        try:
+            self._send_head(request, answer, ended=not body)
+        except H2Failure:
+            return  # the stream went away meanwhile
+        if body:
+            self.end(body)
+
+    async def _respond(self, request: Request | None, response: Response) -> None:
+        body = response.body
+        if self.is_closed:
+            await discard(body)
+            return
+        if response.abort:
+            await discard(body)
+            self.reset(CANCEL)
+        elif response.upgrade is not None:
+            await self._switch(request, response)
+        elif not body or _has_no_body(request, response):
+            self._send_head(request, response, ended=True)
+            await discard(body)
+        else:
+            self._send_head(request, response, ended=False)
+            await self.send_body(body)
+
+    async def _switch(self, request: Request | None, response: Response) -> None:
+        """Run the tunnel; it ends with its function."""
+        if not self._is_tunnel or self.body is None or response.upgrade is None:
+            raise RuntimeError("an upgrade was answered that nobody asked for")
+        self._send_head(request, response, ended=False)
+        try:
+            await response.upgrade(H2Tunnel(self, self.body))
+        except BodyAborted:
+            self.reset(CANCEL)
+        self.end()
+
+    def _send_head(self, request: Request | None, response: Response, *, ended: bool) -> None:
+        self._is_head_sent = True
+        self.is_ended = ended
+        fields = self.server.application.head(request, response)
+        self.server.codec.respond(self.id, fields, ended)
+        self.server.wake()
+
+    def _inform(self, status: int, headers: Headers) -> None:
+        if self._is_head_sent or self.is_closed:
+            return
+        try:
+            self.server.codec.inform(self.id, [(b":status", b"%d" % status), *headers.fields])
+        except H2StreamGone:
+            return
+        self.server.wake()
+
+    def _abandoned(self) -> None:
+        """Stop a request body that nobody reads: at once, or after the whole answer has left."""
+        if not self.is_ended:
+            self.reset(NO_ERROR if self._is_head_sent else CANCEL)
+        elif not self.is_closed:
+            self._resets_when_sent = True
+            self.server.wait_for_output(self)
+
+    def output_moved(self) -> bool:
+        """Hear that output left; return whether the stream waits for more."""
+        if self._resets_when_sent and not self.is_closed:
+            if self.server.codec.queued(self.id):
+                return True
+            self.reset(NO_ERROR)
+            return False
+        return super().output_moved()
+
+    def closed(self, failure: Exception) -> None:
+        """Hear that the stream is over; cancel a handler whose answer cannot be sent any more."""
+        super().closed(failure)
+        if self.task is not None and not self.is_ended:
+            self.task.cancel()
+
+
+def _has_no_body(request: Request | None, response: Response) -> bool:
+    return response.status in (204, 304) or (request is not None and request.method == "HEAD")
+
+
+class H2Server(H2Connection):
+    """The server's end of one connection."""
+
+    def __init__(
+        self,
+        application: H2Application,
+        settings: H2Settings,
+        loop: asyncio.AbstractEventLoop,
+        on_lost: Callable[[H2Server], None] | None = None,
+    ) -> None:
+        super().__init__("server", settings, loop)
+        self.application = application
+        self._settings = settings
+        self._on_lost = on_lost
+        self._streams: dict[int, ServerStream] = {}
+        self._handling = 0
+        self._idle: asyncio.Future[None] | None = None
+        self._budget = float(settings.resets[0])
+        self._budget_at = loop.time()
+
+    # What the codec says.
+
+    def request_received(self, stream_id: int, fields: Fields, ended: bool) -> None:
+        """Start a request, or refuse it while resets left too many handlers unfinished."""
+        if self._handling >= 2 * self._settings.max_streams:
+            self.codec.reset(stream_id, REFUSED_STREAM)
+            return
+        self._handling += 1
+        stream = self._streams[stream_id] = ServerStream(self, stream_id, fields)
+        stream.begin(ended)
+
+    def bytes_received(self, stream_id: int, data: bytes, ended: bool) -> None:
+        """Pass body bytes on."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.receive(data, ended)
+        elif data:
+            self.codec.consumed(stream_id, len(data))
+
+    def trailers_received(self, stream_id: int, fields: Fields) -> None:
+        """End a request body."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.body is not None:
+            stream.body.finish(trailers_of(fields))
+
+    def stream_closed(self, stream_id: int, error_code: int) -> None:
+        """Forget a stream."""
+        stream = self._streams.pop(stream_id, None)
+        if stream is not None:
+            stream.closed(BodyAborted(f"the stream was reset with code {error_code:#x}"))
+        if error_code and not self._may_reset():
+            self.codec.terminate(ENHANCE_YOUR_CALM)
+        self._settle()
+
+    def _may_reset(self) -> bool:
+        """Charge one reset, whoever sent it, to the budget (CVE-2023-44487, CVE-2025-8671)."""
+        burst, rate = self._settings.resets
+        now = self.loop.time()
+        self._budget = min(float(burst), self._budget + (now - self._budget_at) * rate) - 1.0
+        self._budget_at = now
+        return self._budget >= 0
+
+    def lost(self, failure: Exception) -> None:
+        """Cancel everything."""
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.closed(BodyAborted("the connection was lost"))
+        if self._on_lost is not None:
+            self._on_lost(self)
+        self._settle()
+
+    # The end.
+
+    def stream_handled(self) -> None:
+        """Hear that a handler is done."""
+        self._handling -= 1
+
+    @property
+    def open_streams(self) -> int:
+        """How many requests are under way."""
+        return len(self._streams)
+
+    def _settle(self) -> None:
+        if self._idle is not None and not self._streams and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def drain(self, grace: float) -> None:
+        """Take no new streams, let those under way finish within ``grace`` seconds, close."""
+        if not self.is_lost and self._idle is None:
+            self._idle = self.loop.create_future()
+            try:
+                self.codec.notice_shutdown()
+            except H2Failure:
+                self._idle.set_result(None)
+            self.wake()
+            await asyncio.sleep(min(NOTICE_SECONDS, grace))
+            self._say_goaway()
+            self._settle()
+            await asyncio.wait([self._idle], timeout=grace)
+        self._finish()
+
+    def _say_goaway(self) -> None:
+        if not self.is_lost:
+            try:
+                self.codec.goaway()
+            except H2Failure:
+                return
+            self.wake()
+
+    def _finish(self) -> None:
+        if not self.is_lost:
+            self.codec.terminate(NO_ERROR)
+            self.flush()
+            self.close()

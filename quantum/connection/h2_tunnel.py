@@ -1,0 +1,70 @@
+"""Tunnels: an HTTP/2 stream as a ByteStream, and joining two ByteStreams."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quantum.connection.h2 import H2Stream
+from quantum.errors import BodyAborted
+from quantum.http.body import StreamBody
+from quantum.http.message import ByteStream
+from quantum.tasks import TaskSet
+from quantum.wire.h2 import CANCEL
+
+
+class H2Tunnel:
+    """The two directions of an extended CONNECT stream (RFC 8441 §5)."""
+
+    __slots__ = ("_body", "_stream")
+
+    def __init__(self, stream: H2Stream, body: StreamBody) -> None:
+        """``body`` has what the peer sends."""
+        self._stream = stream
+        self._body = body
+
+    async def read(self) -> bytes:
+        """Return the next bytes, b"" at the peer's end; BodyAborted when it was cut."""
+        try:
+            return await self._body.__anext__()
+        except StopAsyncIteration:
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; waits while the peer is slow."""
+        await self._stream.write(data)
+
+    async def write_end(self) -> None:
+        """End our direction."""
+        self._stream.end()
+
+    def abort(self) -> None:
+        """Cut both directions."""
+        self._stream.reset(CANCEL)
+
+
+async def relay(one: ByteStream, other: ByteStream) -> None:
+    """Carry bytes both ways until both directions ended; a cut of one side cuts the other.
+
+    Returns normally however the tunnel ends; a cancelled relay cuts both sides.
+    """
+    tasks = TaskSet("relay")
+    backwards = tasks.start(_carry(other, one))
+    try:
+        await _carry(one, other)
+        await asyncio.wait([backwards])
+    except BaseException:
+        one.abort()
+        other.abort()
+        raise
+    finally:
+        await tasks.aclose()
+
+
+async def _carry(source: ByteStream, target: ByteStream) -> None:
+    try:
+        while data := await source.read():
+            await target.write(data)
+        await target.write_end()
+    except BodyAborted:
+        source.abort()
+        target.abort()
