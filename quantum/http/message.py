@@ -39,9 +39,12 @@ class TlsFacts:
 
 
 class ConnectionFacts:
-    """What all requests of one client connection share. One object per connection."""
+    """What all requests of one client connection share. One object per connection.
 
-    __slots__ = ("local", "peer", "scheme", "server", "tls")
+    ``encoded`` is the hop's: these facts as they travel, spelled at the first request that does.
+    """
+
+    __slots__ = ("encoded", "local", "peer", "scheme", "server", "tls")
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class ConnectionFacts:
         self.scheme = scheme
         self.tls = tls
         self.server = server
+        self.encoded: bytes | None = None
 
 
 class ByteStream(Protocol):
