@@ -1,0 +1,21 @@
+"""What the static room is and which modules live in it."""
+
+from __future__ import annotations
+
+from quantum.modules.spec import Manifest, ModuleSpec
+
+MANIFEST = Manifest(
+    room="static",
+    service="services.static.service:StaticService",
+    summary="Serves files of a folder",
+    modules=(
+        ModuleSpec(
+            id="http.handlers.file_server",
+            room="static",
+            config="services.static.config:FileServerConfig",
+            implementation="services.static.handler:FileServer",
+            terminal=True,
+            summary="Answers with the files below a root",
+        ),
+    ),
+)
