@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from quantum.errors import HttpError
 from quantum.http.handler import Handler, Middleware, Next
 from quantum.http.matcher import Matcher, all_of, any_of
 from quantum.http.message import Request, Response
@@ -47,7 +48,9 @@ class RouteCompiler:
         inside = end if route.terminal else following
         for module in reversed(route.handle):
             handler = self._make_handler(module)
-            if module.spec.terminal:
+            if module.spec.terminal and getattr(module.config, "pass_thru", False):
+                inside = _passing_through(handler.handle, inside)  # type: ignore[arg-type]
+            elif module.spec.terminal:
                 inside = handler.handle  # type: ignore[assignment]
             else:
                 inside = partial(_call_middleware, handler.handle, inside)
@@ -60,6 +63,29 @@ class RouteCompiler:
 
 def _call_middleware(handle, following: Next, request: Request):  # type: ignore[no-untyped-def]
     return handle(request, following)
+
+
+def _passing_through(handle: Next, following: Next) -> Next:
+    """Hand what a terminal handler does not find (404) to the rest of the chain (``pass_thru``).
+
+    The handler is asked without the body: it may be far away, and the body is read only once.
+    """
+
+    async def route(request: Request) -> Response:
+        body, headers = request.body, request.headers
+        if body != b"":
+            request.body, request.headers = b"", headers.copy()
+            request.headers.remove(b"content-length")
+        try:
+            return await handle(request)
+        except HttpError as error:
+            if error.status != 404:
+                raise
+        finally:
+            request.body, request.headers = body, headers
+        return await following(request)
+
+    return route
 
 
 def _conditional(matches: Matcher, inside: Next, following: Next) -> Next:

@@ -18,13 +18,14 @@ from quantum.http.files.ranges import ByteRange
 from quantum.http.handler import Handler
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
+from quantum.http.placeholders import compile_template
 from quantum.http.target import clean_path
 from quantum.modules.lifetime import Provision
 from services.static.config import FileServerConfig
 from services.static.contents import LARGEST, SETTLED, Content, Contents, identity_of
 from services.static.etag import UNDATED, etag_of
 from services.static.paths import OutsideRoot, compile_hidden, join, open_beneath
-from services.static.templates import compile_root, compile_template
+from services.static.root import compile_root
 
 METHODS = frozenset({"GET", "HEAD"})
 _ALLOW = ((b"allow", b"GET, HEAD"),)

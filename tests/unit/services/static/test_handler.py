@@ -1,5 +1,6 @@
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -245,10 +246,10 @@ async def test_the_root_may_come_from_a_variable(serve, root):
 async def test_no_descriptor_stays_open(serve, root):
     (root / "large.bin").write_bytes(b"x" * 1_000_000)
     handler = await serve()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for fields in ({}, {"range": "bytes=9999999-"}, {"if_none_match": "*"}, {"range": "bytes=1-2"}):
         response = await handler.handle(request(path="/large.bin", **fields))
         if not isinstance(response.body, bytes):
             await response.body.aclose()
     await handler.handle(request(method="HEAD", path="/large.bin"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
