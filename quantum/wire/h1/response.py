@@ -87,6 +87,8 @@ class ResponseReader:
             self.keep_alive = False
             return
         in_head = not self.has_head
+        if in_head:
+            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -99,11 +101,15 @@ class ResponseReader:
             self.excess = True
             self.keep_alive = False
         if in_head:
-            self._head_bytes += len(data)
             if not self.has_head and self._head_bytes > self._max_head_bytes:
                 raise BadResponse(f"response head exceeds {self._max_head_bytes} bytes")
         elif not self.is_complete:
             self._count_quiet(len(data))
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether any byte of the response expected has come."""
+        return self.has_head or self._head_bytes > 0
 
     def feed_eof(self) -> None:
         """Tell of the peer's end: it completes a body without a length; else BadResponse."""
