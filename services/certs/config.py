@@ -1,0 +1,235 @@
+"""``apps.tls`` and ``apps.pki``: where certificates come from (Caddy's fields).
+
+Fields that Caddy has and this room does not obey yet are refused by name rather than ignored: a
+certificate policy that is silently not applied is worse than an error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from quantum.config.model import StrictModel, StrictRoot
+from quantum.config.units import Duration, Secret
+from quantum.modules.config import InlineModule, ModuleMap
+
+DAY = 86_400.0
+HOUR = 3_600.0
+
+KeyType = Literal["p256", "p384", "ed25519", "rsa2048", "rsa4096"]
+
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+
+
+def _refuse(value: Any) -> Any:
+    if value in (None, False, 0, "", [], {}):
+        return None
+    raise ValueError("known to Caddy, not built here yet")
+
+
+NotBuilt = Annotated[Any, BeforeValidator(_refuse)]
+"""A field of Caddy's that may be present when it says nothing, and is refused when it does."""
+
+
+def _fraction(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError("must be between 0 and 1")
+    return value
+
+
+class AutomationPolicy(StrictModel):
+    """How certificates for ``subjects`` (none: for all) are obtained; the first policy that fits wins."""
+
+    subjects: list[str] = Field(default_factory=list)
+    issuers: list[InlineModule("tls.issuance")] = Field(default_factory=list)  # type: ignore[valid-type]
+    key_type: KeyType = "p256"
+    renewal_window_ratio: float = 1 / 3
+    disable_ocsp_stapling: bool = False  # obeyed either way: nothing is stapled
+    get_certificate: NotBuilt = None
+    must_staple: NotBuilt = None
+    storage: NotBuilt = None
+    on_demand: NotBuilt = None
+    reuse_private_keys: NotBuilt = None
+    ocsp_overrides: NotBuilt = None
+
+    _ratio = field_validator("renewal_window_ratio")(_fraction)
+
+
+class Automation(StrictModel):
+    """The policies, in order."""
+
+    policies: list[AutomationPolicy] = Field(default_factory=list)
+    renew_interval: Duration = 600.0
+    on_demand: NotBuilt = None
+    ocsp_interval: NotBuilt = None
+    storage_clean_interval: NotBuilt = None
+
+
+class TlsApp(StrictModel):
+    """``apps.tls``: certificates that are there already, and how to get the others."""
+
+    certificates: ModuleMap("tls.certificates") = Field(default_factory=dict)  # type: ignore[valid-type]
+    automation: Automation = Field(default_factory=Automation)
+    disable_ocsp_stapling: bool = False  # obeyed either way: nothing is stapled
+    disable_storage_check: bool = False  # the storage is not probed at start
+    disable_storage_clean: bool = False  # nothing is removed from the storage
+    session_tickets: NotBuilt = None
+    cache: NotBuilt = None
+    encrypted_client_hello: NotBuilt = None
+    dns: NotBuilt = None
+    resolvers: NotBuilt = None
+
+
+class LoadedFile(StrictModel):
+    """A certificate chain and its key in two PEM files; read again when they change."""
+
+    certificate: str
+    key: str
+    format: Literal["pem"] = "pem"
+    tags: list[str] = Field(default_factory=list)
+
+
+class LoadedPem(StrictModel):
+    """A certificate chain and its key as PEM text in the configuration."""
+
+    certificate: str
+    key: Secret
+    tags: list[str] = Field(default_factory=list)
+
+
+class LoadFiles(StrictRoot[list[LoadedFile]]):
+    """``tls.certificates.load_files``."""
+
+
+class LoadPem(StrictRoot[list[LoadedPem]]):
+    """``tls.certificates.load_pem``."""
+
+
+class LoadFolders(StrictRoot[list[str]]):
+    """``tls.certificates.load_folders``: PEM bundles, and certificates beside keys of the same name."""
+
+
+class Automate(StrictRoot[list[str]]):
+    """``tls.certificates.automate``: names to have certificates for, whether a route names them or not."""
+
+
+class InternalIssuerConfig(StrictModel):
+    """``tls.issuance.internal``: signed by an authority of ``apps.pki``."""
+
+    ca: str = "local"
+    lifetime: Duration = 12 * HOUR
+    sign_with_root: bool = False
+
+    @field_validator("lifetime")
+    @classmethod
+    def _is_positive(cls, value: float) -> float:
+        if value <= 0:
+            raise ValueError("must be longer than nothing")
+        return value
+
+
+class ExternalAccount(StrictModel):
+    """Credentials that bind an ACME account to one at the authority (RFC 8555 §7.3.4)."""
+
+    key_id: str
+    mac_key: Secret
+
+
+class HttpChallenge(StrictModel):
+    """HTTP-01 (RFC 8555 §8.3): edge answers on the HTTP port, so there is no port to choose."""
+
+    disabled: bool = False
+    alternate_port: NotBuilt = None
+
+
+class TlsAlpnChallenge(StrictModel):
+    """TLS-ALPN-01 (RFC 8737): not offered; saying so explicitly is fine."""
+
+    disabled: bool = False
+    alternate_port: NotBuilt = None
+
+
+class Challenges(StrictModel):
+    """Which challenges may prove a name."""
+
+    http: HttpChallenge = Field(default_factory=HttpChallenge)
+    tls_alpn: TlsAlpnChallenge = Field(default_factory=TlsAlpnChallenge, alias="tls-alpn")
+    dns: NotBuilt = None
+    bind_host: NotBuilt = None
+    distributed: bool = True  # challenges are always on the bus, so any edge can answer
+
+
+class AcmeIssuerConfig(StrictModel):
+    """``tls.issuance.acme``: a certificate authority that speaks ACME (RFC 8555)."""
+
+    ca: str = LETS_ENCRYPT
+    email: str = ""
+    profile: str = ""
+    account_key: Secret | None = None
+    external_account: ExternalAccount | None = None
+    acme_timeout: Duration = 0.0
+    challenges: Challenges = Field(default_factory=Challenges)
+    trusted_roots_pem_files: list[str] = Field(default_factory=list)
+    test_ca: NotBuilt = None
+    preferred_chains: NotBuilt = None
+    certificate_lifetime: NotBuilt = None
+    network_proxy: NotBuilt = None
+
+    @field_validator("ca")
+    @classmethod
+    def _is_https(cls, value: str) -> str:
+        if not value.startswith("https://"):
+            raise ValueError("must be an https:// URL of an ACME directory")
+        return value
+
+
+class KeyPairFiles(StrictModel):
+    """A CA certificate and its key that somebody else made."""
+
+    certificate: str
+    private_key: str
+    format: Literal["pem_file"] = "pem_file"
+
+
+class AuthorityConfig(StrictModel):
+    """One certificate authority of ``apps.pki``.
+
+    ``install_trust`` is noted and never acted upon: only a person puts a root into a trust store.
+    """
+
+    name: str = ""
+    root_common_name: str = ""
+    intermediate_common_name: str = ""
+    intermediate_lifetime: Duration = 7 * DAY
+    install_trust: bool = True
+    root: KeyPairFiles | None = None
+    intermediate: KeyPairFiles | None = None
+    maintenance_interval: Duration = 600.0
+    renewal_window_ratio: float = 0.2
+    storage: NotBuilt = None
+
+    _ratio = field_validator("renewal_window_ratio")(_fraction)
+
+
+_AUTHORITY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class PkiApp(StrictModel):
+    """``apps.pki``: certificate authorities by id; ``local`` is there without being named."""
+
+    certificate_authorities: dict[str, AuthorityConfig] = Field(default_factory=dict)
+
+    @field_validator("certificate_authorities")
+    @classmethod
+    def _ids_are_folder_names(cls, value: dict[str, AuthorityConfig]) -> dict[str, AuthorityConfig]:
+        for name in value:
+            if not _AUTHORITY_ID.fullmatch(name):
+                raise ValueError(f"{name!r} cannot name an authority: letters, digits, _ . -")
+        return value
+
+    def authority(self, name: str) -> AuthorityConfig | None:
+        """Return the settings of an authority, None when there is none of that id."""
+        found = self.certificate_authorities.get(name)
+        return AuthorityConfig() if found is None and name == "local" else found

@@ -1,0 +1,123 @@
+"""The account at an ACME authority: its key and where the authority knows it.
+
+Kept as ``acme/<ca>/users/<email>/<email>.{key,json}`` (Caddy's layout). The authority may lose an
+account (a rebuilt test server, a restored backup); the same key then registers again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from acme import client, errors, messages
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
+from requests import Response
+
+from services.certs.config import AcmeIssuerConfig
+from services.certs.material import key_pem, make_key, read_key
+from services.certs.storage import Storage, safe_name
+
+REQUEST_SECONDS = 10
+"""Timeout of one request to the authority: a stop of the process may have to wait for it."""
+
+NONCE_ATTEMPTS = 8
+"""Tries of one request whose nonce is refused (RFC 8555 §6.5 tells clients to retry): with 15 % bad
+nonces, one request in four million still fails."""
+
+
+class RetryingNetwork(client.ClientNetwork):
+    """The library's network, which gives up after one bad nonce, made patient."""
+
+    def post(self, *args: Any, **kwargs: Any) -> Response:
+        """Send a signed request, with a fresh nonce as often as the authority asks for one."""
+        for _ in range(NONCE_ATTEMPTS - 1):
+            try:
+                return self._post_once(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+                self._nonces.clear()
+        return self._post_once(*args, **kwargs)
+
+
+class Account:
+    """The account of one authority and one email. Methods block on the network and the disk."""
+
+    def __init__(self, config: AcmeIssuerConfig, folder: str, storage: Storage) -> None:
+        """``folder`` names the authority in the storage."""
+        self._config = config
+        self._storage = storage
+        email = safe_name(config.email) if config.email else "default"
+        self._place = ("acme", folder, "users", email)
+        self._file = email.partition("@")[0]
+        self._roots: bool | str = self._collect_roots(folder)
+
+    def connect(self) -> client.ClientV2:
+        """Return a client that speaks for the account, registered if it never was."""
+        network = RetryingNetwork(
+            JWKEC(key=self._key()),
+            alg=ES256,
+            verify_ssl=cast("bool", self._roots),  # requests takes a path here as well
+            user_agent="Quantum",
+            timeout=REQUEST_SECONDS,
+        )
+        directory = client.ClientV2.get_directory(self._config.ca, network)
+        connected = client.ClientV2(directory, network)
+        stored = self._storage.read(*self._place, f"{self._file}.json")
+        if stored is None:
+            self.register(connected)
+        else:
+            network.account = _resource(json.loads(stored)["location"])
+        return connected
+
+    def register(self, connected: client.ClientV2) -> None:
+        """Register the key; an authority that knows it already gives its old account."""
+        connected.net.account = None
+        try:
+            location = connected.new_account(self._registration(connected)).uri
+        except errors.ConflictError as known:
+            location = known.location
+        connected.net.account = _resource(location)
+        content = {"status": "valid", "location": location, "contact": self._config.email}
+        self._storage.write(json.dumps(content).encode(), *self._place, f"{self._file}.json")
+
+    def _registration(self, connected: client.ClientV2) -> messages.NewRegistration:
+        binding = None
+        if (external := self._config.external_account) is not None:
+            binding = messages.ExternalAccountBinding.from_data(
+                connected.net.key,
+                external.key_id,
+                external.mac_key.reveal(),
+                connected.directory,
+            )
+        return messages.NewRegistration.from_data(
+            email=self._config.email or None,
+            external_account_binding=binding,
+            terms_of_service_agreed=True,
+        )
+
+    def _key(self) -> Any:
+        if self._config.account_key is not None:
+            return read_key(self._config.account_key.reveal().encode())
+        with self._storage.locked(*self._place):
+            stored = self._storage.read(*self._place, f"{self._file}.key")
+            if stored is not None:
+                return read_key(stored)
+            key = make_key("p256")
+            self._storage.write(key_pem(key), *self._place, f"{self._file}.key")
+            return key
+
+    def _collect_roots(self, folder: str) -> bool | str:
+        """Return what ``requests`` verifies the authority with: the configured roots as one file."""
+        files = self._config.trusted_roots_pem_files
+        if not files:
+            return True
+        bundle = b"\n".join(Path(file).read_bytes() for file in files)
+        self._storage.write(bundle, "acme", folder, "roots.pem")
+        return str(self._storage.root.joinpath("acme", folder, "roots.pem"))
+
+
+def _resource(location: str) -> messages.RegistrationResource:
+    return messages.RegistrationResource(body=messages.Registration(), uri=location)

@@ -1,0 +1,190 @@
+"""``tls.issuance.acme``: certificates from an ACME authority (RFC 8555), proven by HTTP-01.
+
+Every step of the protocol is one short blocking call in a thread. The answers to challenges go to
+the CHALLENGES bucket, from which every edge of the deployment serves them, so it does not matter
+which one the authority reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from acme import challenges, client, errors, messages
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from quantum.bus.subjects import CHALLENGES, ChallengeOpened, key_of
+from quantum.errors import BusUnavailable
+from services.certs.authority import general_name
+from services.certs.config import AcmeIssuerConfig
+from services.certs.issuers.account import Account
+from services.certs.issuers.api import IssuanceFailed, Surroundings
+from services.certs.material import Material, PrivateKey, key_pem, make_key
+from services.certs.storage import safe_name
+
+T = TypeVar("T")
+
+ORDER_SECONDS = 120.0
+"""How long one order may take when ``acme_timeout`` does not say: validation with retries takes less."""
+
+PROPAGATION_SECONDS = 0.5
+"""Pause between telling the edges and telling the authority: a bus delivers in milliseconds."""
+
+POLL_SECONDS = 1.0
+"""Pause between looks at a pending authorization."""
+
+MAX_ORDERS = 4
+"""Orders of one authority at a time: a new configuration with a thousand names must not be a flood."""
+
+
+class AcmeIssuer:
+    """Orders certificates from one authority."""
+
+    is_prompt = False
+
+    def __init__(self, config: AcmeIssuerConfig, surroundings: Surroundings) -> None:
+        """ValueError when the configuration leaves no way to prove a name; OSError: unreadable roots."""
+        if config.challenges.http.disabled:
+            raise ValueError("http is the only challenge there is: it cannot be disabled")
+        address = urlsplit(config.ca)
+        self.key = safe_name(f"{address.netloc}{address.path.replace('/', '-')}")
+        self._config = config
+        self._surroundings = surroundings
+        self._account = Account(config, self.key, surroundings.storage)
+        self._connecting = asyncio.Lock()
+        self._orders = asyncio.Semaphore(MAX_ORDERS)
+        self._log = surroundings.log.bind(issuer=self.key)
+
+    def recognises(self, material: Material) -> bool:
+        """Whether it is worth serving: what a public authority signed once, it signed."""
+        return True
+
+    async def issue(self, name: str, key_type: str) -> Material:
+        """Order a certificate for ``name``; takes seconds. IssuanceFailed says why there is none."""
+        seconds = self._config.acme_timeout or ORDER_SECONDS
+        async with self._orders:
+            connected = await self._connect()
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._order(connected, name, make_key(key_type))
+            except (errors.Error, requests.RequestException, BusUnavailable) as error:
+                raise IssuanceFailed(_explain(error), ordered=True) from error
+            except TimeoutError:
+                raise IssuanceFailed(f"not done after {seconds:g} s", ordered=True) from None
+
+    async def _connect(self) -> client.ClientV2:
+        async with self._connecting:  # one registration, however many names wait
+            try:
+                return await asyncio.to_thread(self._account.connect)
+            except (errors.Error, requests.RequestException) as error:
+                raise IssuanceFailed(_explain(error), ordered=False) from error
+
+    async def _order(self, connected: client.ClientV2, name: str, key: PrivateKey) -> Material:
+        request = _signing_request(name, key)
+        order = await self._place(connected, request)
+        tokens: list[str] = []
+        try:
+            for authorization in order.authorizations:
+                if authorization.body.status != messages.STATUS_VALID:
+                    await self._prove(connected, authorization, tokens)
+            chain = await self._finalize(connected, order)
+        finally:
+            await self._close(tokens)
+        return Material.from_pem(chain.encode(), key_pem(key), self.key)
+
+    async def _place(self, connected: client.ClientV2, request: bytes) -> messages.OrderResource:
+        profile = self._config.profile or None
+        try:
+            return await _blocking(connected.new_order, request, profile)
+        except messages.Error as error:
+            if error.code != "accountDoesNotExist":
+                raise
+            self._log.warning("acme_account_lost")
+        async with self._connecting:
+            await _blocking(self._account.register, connected)
+        return await _blocking(connected.new_order, request, profile)
+
+    async def _prove(
+        self,
+        connected: client.ClientV2,
+        authorization: messages.AuthorizationResource,
+        tokens: list[str],
+    ) -> None:
+        offered = [
+            c for c in authorization.body.challenges if isinstance(c.chall, challenges.HTTP01)
+        ]
+        if not offered:
+            raise errors.Error("the authority offers no http-01 challenge for this name")
+        response, validation = offered[0].chall.response_and_validation(connected.net.key)
+        token = offered[0].chall.encode("token")
+        bucket = await self._surroundings.bus.bucket(CHALLENGES)
+        opened = ChallengeOpened(
+            token=token,
+            key_authorization=validation,
+            name=authorization.body.identifier.value,
+        )
+        await bucket.put(key_of(token), opened)
+        tokens.append(token)
+        await self._surroundings.clock.sleep(PROPAGATION_SECONDS)
+        await _blocking(connected.answer_challenge, offered[0], response)
+        while authorization.body.status in {messages.STATUS_PENDING, messages.STATUS_PROCESSING}:
+            await self._surroundings.clock.sleep(POLL_SECONDS)
+            authorization, _ = await _blocking(connected.poll, authorization)
+        if authorization.body.status != messages.STATUS_VALID:
+            raise errors.ValidationError([authorization])
+
+    async def _finalize(self, connected: client.ClientV2, order: messages.OrderResource) -> str:
+        order = await _blocking(connected.begin_finalization, order)
+        while True:
+            # The library polls in a blocking loop with a naive local deadline: a short one gives way
+            # to a stop of the process, and asyncio's timeout around us bounds the whole.
+            deadline = datetime.datetime.now().astimezone().replace(tzinfo=None)
+            deadline += datetime.timedelta(seconds=2 * POLL_SECONDS)
+            try:
+                done = await _blocking(connected.poll_finalization, order, deadline)
+            except errors.TimeoutError:
+                continue
+            return str(done.fullchain_pem)
+
+    async def _close(self, tokens: list[str]) -> None:
+        if not tokens:
+            return
+        try:
+            bucket = await self._surroundings.bus.bucket(CHALLENGES)
+            for token in tokens:
+                await bucket.delete(key_of(token))
+        except BusUnavailable:
+            self._log.info("acme_challenges_left", count=len(tokens))  # the bucket's ttl ends them
+
+
+def _signing_request(name: str, key: PrivateKey) -> bytes:
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .add_extension(x509.SubjectAlternativeName([general_name(name)]), critical=False)
+        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    )
+    return request.public_bytes(serialization.Encoding.PEM)
+
+
+async def _blocking(function: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _explain(error: BaseException) -> str:
+    """Return a failure in words for a log: what the authority said about each name, if it did."""
+    if isinstance(error, errors.ValidationError):
+        found = [
+            f"{a.body.identifier.value}: {c.error.detail or c.error.code}"
+            for a in error.failed_authzrs
+            for c in a.body.challenges
+            if c.error is not None
+        ]
+        return "; ".join(found) or "the authority refused the proof"
+    return str(error) or type(error).__name__

@@ -1,0 +1,54 @@
+"""What every issuer is and what it is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from quantum.bus.api import Bus
+from quantum.clock import Clock
+from quantum.errors import QuantumError
+from services.certs.authority import Authority
+from services.certs.material import Material
+from services.certs.storage import Storage
+
+
+class IssuanceFailed(QuantumError):
+    """No certificate this time. ``ordered`` says whether the authority was asked for one already."""
+
+    def __init__(self, reason: str, *, ordered: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.ordered = ordered
+
+
+class Issuer(Protocol):
+    """Makes certificates."""
+
+    @property
+    def key(self) -> str:
+        """The folder name under which its certificates are kept."""
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it answers at once, so that a handshake may wait for it."""
+
+    def recognises(self, material: Material) -> bool:
+        """Whether stored material still leads to this authority's root. Blocks on the disk."""
+
+    async def issue(self, name: str, key_type: str) -> Material:
+        """Return new material for one name; IssuanceFailed or OSError when there is none."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an issuer may use: ``Issuer(config, surroundings)``. ``authority`` is that of an id."""
+
+    storage: Storage
+    clock: Clock
+    bus: Bus
+    log: structlog.stdlib.BoundLogger
+    authority: Callable[[str], Authority]

@@ -1,0 +1,39 @@
+"""``tls.issuance.internal``: certificates from an authority of ``apps.pki``."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.certs.config import InternalIssuerConfig
+from services.certs.issuers.api import IssuanceFailed, Surroundings
+from services.certs.material import Material, key_pem, make_key
+
+
+class InternalIssuer:
+    """Signs at once."""
+
+    is_prompt = True
+
+    def __init__(self, config: InternalIssuerConfig, surroundings: Surroundings) -> None:
+        self._config = config
+        self._authority = surroundings.authority(config.ca)
+        self.key = config.ca
+
+    def recognises(self, material: Material) -> bool:
+        """Whether the chain ends below the root of today: a CA that was made anew is another one."""
+        return self._authority.has_issued(material.chain)
+
+    async def issue(self, name: str, key_type: str) -> Material:
+        """Return a leaf for ``name`` with a key of its own."""
+        try:
+            return await asyncio.to_thread(self._issue, name, key_type)
+        except ValueError as error:
+            raise IssuanceFailed(str(error), ordered=False) from error
+
+    def _issue(self, name: str, key_type: str) -> Material:
+        key = make_key(key_type)
+        config = self._config
+        chain = self._authority.sign(
+            key.public_key(), name, config.lifetime, with_root=config.sign_with_root
+        )
+        return Material.from_pem(chain, key_pem(key), self.key)

@@ -1,0 +1,51 @@
+"""What the certs room says about itself."""
+
+from __future__ import annotations
+
+from quantum.modules.spec import Manifest, ModuleSpec
+
+_CONFIG = "services.certs.config:"
+
+
+def _certificates(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
+    return ModuleSpec(
+        id=f"tls.certificates.{name}",
+        room="certs",
+        config=_CONFIG + model,
+        implementation=f"services.certs.files:{implementation}",
+        summary=summary,
+    )
+
+
+MANIFEST = Manifest(
+    room="certs",
+    service="services.certs.service:CertsService",
+    summary="Obtains, keeps and renews certificates; runs the local authority",
+    modules=(
+        ModuleSpec(
+            id="tls.issuance.internal",
+            room="certs",
+            config=_CONFIG + "InternalIssuerConfig",
+            implementation="services.certs.issuers.internal:InternalIssuer",
+            summary="Certificates signed by the local authority",
+        ),
+        ModuleSpec(
+            id="tls.issuance.acme",
+            room="certs",
+            config=_CONFIG + "AcmeIssuerConfig",
+            implementation="services.certs.issuers.acme:AcmeIssuer",
+            summary="Certificates from an ACME authority (HTTP-01)",
+        ),
+        _certificates("automate", "Automate", "no_sources", "Names that shall have certificates"),
+        _certificates("load_files", "LoadFiles", "file_sources", "Certificates from PEM files"),
+        _certificates("load_folders", "LoadFolders", "folder_sources", "Certificates from folders"),
+        _certificates(
+            "load_pem", "LoadPem", "pem_sources", "Certificates inside the configuration"
+        ),
+    ),
+    config_apps=(
+        ("apps.tls", "services.certs.config:TlsApp"),
+        ("apps.pki", "services.certs.config:PkiApp"),
+    ),
+    subjects=("quantum_certificates", "quantum_challenges", "quantum.edge.certificate_wanted"),
+)

@@ -1,0 +1,80 @@
+"""Files that must be whole or absent, and readable by nobody else.
+
+The layout is Caddy's: ``certificates/<issuer>/<name>/<name>.{crt,key,json}``,
+``pki/authorities/<id>/{root,intermediate}.{crt,key}``, ``acme/<ca>/users/<email>/…``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+class Storage:
+    """A folder of secrets. Methods block on the disk: call them in a thread. Errors are OSErrors."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, *parts: str) -> bytes | None:
+        """Return a file's content, None when it is not there."""
+        try:
+            return self.root.joinpath(*parts).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, data: bytes, *parts: str) -> None:
+        """Replace a file: after a crash it has the old content or the new, never a part of it."""
+        path = self.root.joinpath(*parts)
+        self._make_folder(path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(FILE_MODE)
+            Path(temporary).rename(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+    @contextmanager
+    def locked(self, *parts: str) -> Iterator[None]:
+        """Hold a folder for this process alone: replicas that share the disk make one CA, not two."""
+        folder = self.root.joinpath(*parts)
+        self._make_folder(folder)
+        with (folder / ".lock").open("a") as file:
+            Path(file.name).chmod(FILE_MODE)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = [f for f in (folder, *folder.parents) if f != self.root and not f.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            if made.is_relative_to(self.root):
+                made.chmod(FOLDER_MODE)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def safe_name(text: str) -> str:
+    """Return ``text`` as one file name, in certmagic's way: ``*.a.b`` is ``wildcard_.a.b``."""
+    replaced = text.lower().replace("*", "wildcard_").replace(":", "-").replace("/", "-")
+    kept = "".join(c for c in replaced if c.isalnum() or c in "._@-+")
+    return kept.lstrip(".") or "_"
