@@ -56,7 +56,7 @@ class CertificateBook:
         self._tasks = TaskSet("certs:book")
         self._arrangements: list[Arrangement] = []  # in force, then prepared ones
         self._held: dict[str, Material] = {}
-        self._obtaining: dict[str, asyncio.Task[Material]] = {}
+        self._obtaining: dict[str, asyncio.Task[Material | IssuanceFailed]] = {}
         self._failures: dict[str, _Failure] = {}
         self._refused: dict[str, None] = {}
         self._unannounced: dict[str, Material] = {}
@@ -174,7 +174,10 @@ class CertificateBook:
             if self._may_try(name, now):
                 self._start(name, plan)
             return None
-        return await asyncio.shield(self._start(name, plan))
+        outcome = await asyncio.shield(self._start(name, plan))
+        if isinstance(outcome, IssuanceFailed):
+            raise outcome
+        return outcome
 
     async def _load(self, name: str, plan: Plan) -> Material | None:
         """Take what an earlier run obtained, if it has life left."""
@@ -189,19 +192,19 @@ class CertificateBook:
         failure = self._failures.get(name)
         return name not in self._obtaining and (failure is None or now >= failure.next_try)
 
-    def _start(self, name: str, plan: Plan) -> asyncio.Task[Material]:
+    def _start(self, name: str, plan: Plan) -> asyncio.Task[Material | IssuanceFailed]:
         task = self._obtaining.get(name)
         if task is None:
             task = self._obtaining[name] = self._tasks.start(self._obtain(name, plan), "obtain")
-            task.add_done_callback(_retrieve)
         return task
 
-    async def _obtain(self, name: str, plan: Plan) -> Material:
+    async def _obtain(self, name: str, plan: Plan) -> Material | IssuanceFailed:
+        """Return a failure instead of raising it: often nobody waits, and it was logged."""
         try:
             material = await self._ask(name, plan)
         except IssuanceFailed as error:
             self._note_failure(name, error)
-            raise
+            return error
         finally:
             self._obtaining.pop(name, None)
         self._failures.pop(name, None)
@@ -291,9 +294,3 @@ def _is_signed_by(material: Material, plan: Plan) -> bool:
 def _is_stale(material: Material, plan: Plan, now: datetime.datetime) -> bool:
     due = is_due(now, material.not_before, material.not_after, plan.ratio)
     return due or not _is_signed_by(material, plan)
-
-
-def _retrieve(task: asyncio.Task[Material]) -> None:
-    """Look at a failure that nobody awaits: it was logged where it happened."""
-    if not task.cancelled():
-        task.exception()
