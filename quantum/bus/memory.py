@@ -194,6 +194,7 @@ class _MemoryKeyValue(Generic[P]):
         return self._bus.server.buckets[self._bucket.name]
 
     async def get(self, key: str) -> Entry[P] | None:
+        """Return the current value; QuantumError when this version cannot read it."""
         value = self._state.values.get(key)
         if value is None or value.data is None:
             return None
@@ -203,29 +204,35 @@ class _MemoryKeyValue(Generic[P]):
         return Entry(key, payload, value.revision)
 
     async def keys(self) -> list[str]:
+        """Return all keys that have a value."""
         return [key for key, value in self._state.values.items() if value.data is not None]
 
     async def put(self, key: str, value: P) -> int:
+        """Write; returns the new revision."""
         self._bus.require()
         return self._bus.server.write(self._bucket, key, value.model_dump_json().encode())
 
     async def create(self, key: str, value: P) -> int:
+        """Write only if the key has no value."""
         held = self._state.values.get(key)
         if held is not None and held.data is not None:
             raise Conflict(key)
         return await self.put(key, value)
 
     async def update(self, key: str, value: P, revision: int) -> int:
+        """Write only if ``revision`` is the current one."""
         held = self._state.values.get(key)
         if (held.revision if held else 0) != revision:
             raise Conflict(key)
         return await self.put(key, value)
 
     async def delete(self, key: str) -> None:
+        """Remove the value."""
         if key in self._state.values:
             self._bus.server.write(self._bucket, key, None)
 
     async def watch(self, on_entry: Callable[[Entry[P]], Awaitable[None]]) -> Subscription:
+        """Follow the bucket; see the interface."""
         known: set[str] = set()
 
         async def deliver(key: str, value: _Value) -> None:
@@ -282,10 +289,12 @@ class _MemoryLog(Generic[P]):
         return last + 1
 
     async def bounds(self) -> tuple[int, int]:
+        """Return the first and the last sequence held."""
         self._bus.require()
         return 1, len(self._state.entries)
 
     async def read(self, after: int) -> AsyncIterator[Entry[P]]:
+        """Yield what comes after that sequence, across outages."""
         position = after
         while True:
             state = self._state

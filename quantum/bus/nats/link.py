@@ -1,0 +1,241 @@
+"""The connection to NATS: found again for ever, each time as a new session.
+
+An outage is logged once when it begins and once when it ends, however many attempts it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError, NoServersError
+from nats.js import JetStreamContext
+from nats.js.errors import (
+    APIError,
+    NoStreamResponseError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
+
+from quantum.bus.api import Conflict
+from quantum.clock import Clock
+from quantum.errors import BusUnavailable, QuantumError
+from quantum.ids import PROCESS_ID
+from quantum.tasks import TaskSet
+
+T = TypeVar("T")
+_log = structlog.get_logger("quantum.bus")
+
+CONNECT_SECONDS = 3
+"""One attempt to connect: a server that needs longer for a TCP and TLS handshake serves nobody."""
+OPERATION_SECONDS = 5.0
+"""One read or write, an fsync on a busy disk and a leader election included."""
+PATIENCE_SECONDS = 2.0
+"""How long an operation waits for a connection that has just gone: a restart takes about one."""
+RETRY_SECONDS = 0.1
+FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
+"""Pauses between attempts: from a restart on the same machine to an absent cluster."""
+PING_SECONDS = 5
+"""A peer that vanished without closing is noticed after three of these."""
+_WRONG_LAST = frozenset({10071, 10164})
+"""JetStream's error codes for an expectation of the last sequence that does not hold."""
+
+
+class Session:
+    """One connection, from its handshake to its end."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.jetstream: JetStreamContext = client.jetstream(timeout=OPERATION_SECONDS)
+        self.ensured: set[str] = set()
+        self.ended = asyncio.Event()
+        self.on_end: set[Callable[[], None]] = set()
+        self._timers: set[asyncio.Timeout] = set()
+
+    async def run(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """Run ``operation``; TimeoutError after OPERATION_SECONDS or as soon as the session ends."""
+        async with asyncio.timeout(0 if self.ended.is_set() else OPERATION_SECONDS) as timer:
+            self._timers.add(timer)
+            try:
+                return await operation(self)
+            finally:
+                self._timers.discard(timer)
+
+    def end(self) -> None:
+        """Wake everyone who waits for this session. Idempotent."""
+        if self.ended.is_set():
+            return
+        self.ended.set()
+        now = asyncio.get_running_loop().time()
+        for timer in self._timers:
+            timer.reschedule(now)
+        for callback in list(self.on_end):
+            callback()
+
+
+class Link:
+    """Keeps a session alive and hands it out."""
+
+    def __init__(self, servers: list[str], token: str | None, clock: Clock, name: str) -> None:
+        self._servers = servers
+        self._token = token
+        self._clock = clock
+        self._name = name
+        self._random = random.Random(PROCESS_ID)  # noqa: S311 - spreads reconnects, keeps no secret
+        self._session: Session | None = None
+        self._arrived = asyncio.Event()
+        self._away_since: float | None = None
+        self._tasks = TaskSet("bus-link")
+        self.on_change: Callable[[bool], None] = lambda connected: None
+
+    def start(self) -> None:
+        """Begin to connect, in the background."""
+        self._away_since = self._clock.monotonic()
+        self._tasks.start(self._keep_connected(), "connect")
+
+    @property
+    def session(self) -> Session | None:
+        """The session that works now."""
+        return self._session
+
+    async def wait_session(self) -> Session:
+        """Return the session, waiting for one as long as it takes."""
+        while self._session is None:
+            await self._arrived.wait()
+        return self._session
+
+    async def call(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """Run an operation on the session.
+
+        BusUnavailable when there is none or the answer does not come in time (then it may or may not
+        have been done); Conflict when an expectation of the last revision failed.
+        """
+        deadline = self._clock.monotonic() + OPERATION_SECONDS
+        while True:
+            session = await self._present_session()
+            try:
+                return await session.run(operation)
+            except (NoStreamResponseError, ServiceUnavailableError, NotFoundError) as error:
+                session.ensured.clear()  # a server that has just started, or a stream someone deleted
+                if self._clock.monotonic() > deadline:
+                    raise BusUnavailable(str(error)) from error
+                await asyncio.sleep(RETRY_SECONDS)
+            except APIError as error:
+                if error.err_code in _WRONG_LAST:
+                    raise Conflict(str(error.description)) from error
+                raise BusUnavailable(str(error)) from error
+            except MaxPayloadError as error:
+                raise QuantumError("the value is larger than the bus carries") from error
+            except (NatsError, OSError, TimeoutError) as error:
+                raise BusUnavailable(str(error) or type(error).__name__) from error
+
+    async def _present_session(self) -> Session:
+        if self._session is not None:
+            return self._session
+        since = self._away_since if self._away_since is not None else self._clock.monotonic()
+        patience = PATIENCE_SECONDS - (self._clock.monotonic() - since)
+        if patience > 0:
+            try:
+                async with asyncio.timeout(patience):
+                    return await self.wait_session()
+            except TimeoutError:
+                pass
+        raise BusUnavailable("the bus is away")
+
+    async def aclose(self) -> None:
+        """Close the connection and stop looking for another. Idempotent."""
+        session, self._session = self._session, None
+        await self._tasks.aclose()
+        if session is not None:
+            session.end()
+            await _close(session.client)
+
+    async def _keep_connected(self) -> None:
+        backoff, is_told = FIRST_BACKOFF, False
+        while True:
+            try:
+                session = await self._connect()
+            except (NatsError, OSError, TimeoutError, ValueError) as error:
+                if not is_told:
+                    _log.warning("bus_unreachable", servers=self._places(), error=_text(error))
+                    is_told = True
+                await asyncio.sleep(backoff * self._random.uniform(0.5, 1.0))
+                backoff = min(backoff * 2, LAST_BACKOFF)
+                continue
+            self._enter(session)
+            backoff, is_told = FIRST_BACKOFF, True  # its end is told by `_leave`
+            await session.ended.wait()
+            self._leave(session)
+            await _close(session.client)
+
+    async def _connect(self) -> Session:
+        client = Client()
+        ended = asyncio.Event()
+        session: Session | None = None
+
+        async def on_closed() -> None:
+            ended.set()
+            if session is not None:
+                session.end()
+
+        async def on_error(error: Exception) -> None:
+            _log.debug("bus_client_error", error=_text(error))
+
+        try:
+            await client.connect(
+                servers=self._servers,
+                token=self._token,
+                name=self._name,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,  # 0 would mean: for ever, and inside connect
+                reconnect_time_wait=0,
+                connect_timeout=CONNECT_SECONDS,
+                ping_interval=PING_SECONDS,
+                closed_cb=on_closed,
+                error_cb=on_error,
+            )
+            session = Session(client)
+            await session.jetstream.account_info()
+        except NoServersError as error:
+            raise ConnectionError(_text(client.last_error)) from error
+        except BaseException:
+            await _close(client)
+            raise
+        if ended.is_set():
+            raise ConnectionResetError("closed during the handshake")
+        return session
+
+    def _enter(self, session: Session) -> None:
+        self._session = session
+        self._away_since = None
+        self._arrived.set()
+        self.on_change(True)
+        url = session.client.connected_url
+        _log.info("bus_connected", server=url.netloc.rpartition("@")[2] if url else "")
+
+    def _leave(self, session: Session) -> None:
+        self._session = None
+        self._arrived.clear()
+        self._away_since = self._clock.monotonic()
+        self.on_change(False)
+        _log.warning("bus_lost", servers=self._places(), error=_text(session.client.last_error))
+
+    def _places(self) -> list[str]:
+        return [urlsplit(server).netloc.rpartition("@")[2] or server for server in self._servers]
+
+
+async def _close(client: Client) -> None:
+    try:
+        await client.close()
+    except (NatsError, OSError) as error:
+        _log.debug("bus_close_failed", error=_text(error))
+
+
+def _text(error: Exception | None) -> str:
+    return "" if error is None else str(error) or type(error).__name__

@@ -1,0 +1,128 @@
+"""Logs: one JetStream stream per key, kept for ever, acknowledged when stored on disk.
+
+That an acknowledged entry survives a power cut is the server's ``sync_interval: always``; the
+embedded server and the deployment files set it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Generic, TypeVar
+
+import structlog
+from nats.errors import Error as NatsError
+from nats.js import api
+from nats.js.errors import NotFoundError
+from pydantic import BaseModel, ValidationError
+
+from quantum.bus.api import Conflict, Entry, Stream
+from quantum.bus.nats.feed import Feed, FeedBroken
+from quantum.bus.nats.keyvalue import NO_MESSAGE, ensure_stream
+from quantum.bus.nats.link import Link, Session
+from quantum.bus.nats.loop import AGAIN_SECONDS
+
+P = TypeVar("P", bound=BaseModel)
+_log = structlog.get_logger("quantum.bus")
+DEDUPE_SECONDS = 120.0
+"""How long the server remembers op_ids: longer than any client retries one append."""
+
+
+class NatsLog(Generic[P]):
+    """The log of one key on one link; made on the server when first used."""
+
+    def __init__(self, link: Link, stream: Stream[P], key: str, replicas: int) -> None:
+        self._link = link
+        self._payload = stream.payload
+        self._key = key
+        self._name = f"{stream.name}_{key}"
+        self._subject = f"{stream.name}.{key}"
+        self._config = api.StreamConfig(
+            name=self._name,
+            description=stream.summary,
+            subjects=[self._subject],
+            storage=api.StorageType.FILE,
+            duplicate_window=DEDUPE_SECONDS,
+            num_replicas=replicas,
+            allow_direct=True,
+        )
+
+    async def append(self, value: P, *, expected_last: int | None = None, op_id: str = "") -> int:
+        """Store; see the interface."""
+        headers: dict[str, str] = {}
+        if expected_last is not None:
+            headers["Nats-Expected-Last-Sequence"] = str(expected_last)
+        if op_id:
+            headers["Nats-Msg-Id"] = op_id
+        data = value.model_dump_json().encode()
+
+        async def publish(session: Session) -> int:
+            await self._ensure(session)
+            ack = await session.jetstream.publish(
+                self._subject, data, stream=self._name, headers=dict(headers)
+            )
+            return ack.seq
+
+        try:
+            return await self._link.call(publish)
+        except Conflict:
+            # The server compares sequences before it looks for a repeated op_id: an entry that was
+            # stored, and whose acknowledgement was lost, sits right behind the expected one.
+            if op_id and expected_last is not None:
+                stored = await self._link.call(lambda s: self._op_id_at(s, expected_last + 1))
+                if stored == op_id:
+                    return expected_last + 1
+            raise
+
+    async def _op_id_at(self, session: Session, sequence: int) -> str | None:
+        try:
+            message = await session.jetstream.get_msg(self._name, seq=sequence)
+        except NotFoundError as error:
+            if error.err_code == NO_MESSAGE:
+                return None
+            raise
+        return (message.headers or {}).get("Nats-Msg-Id")
+
+    async def bounds(self) -> tuple[int, int]:
+        """Return the first and the last sequence held."""
+
+        async def ask(session: Session) -> tuple[int, int]:
+            await self._ensure(session)
+            state = (await session.jetstream.stream_info(self._name)).state
+            return max(state.first_seq, 1), state.last_seq
+
+        return await self._link.call(ask)
+
+    async def read(self, after: int) -> AsyncIterator[Entry[P]]:
+        """Yield what comes after that sequence, across outages."""
+        position = after
+        while True:
+            session = await self._link.wait_session()
+            try:
+                await session.run(self._ensure)
+                async with aclosing(Feed(session, self._name)) as feed:
+                    await feed.open(after=position)
+                    while True:
+                        message = await feed.next()
+                        if message is None:
+                            continue
+                        position = message.metadata.sequence.stream
+                        value = self._parse(message.data, position)
+                        if value is not None:
+                            yield Entry(self._key, value, position)
+            except (FeedBroken, NatsError, OSError, TimeoutError) as error:
+                if not session.ended.is_set():
+                    _log.warning("bus_subscription_restarted", name=self._name, error=str(error))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _ensure(self, session: Session) -> None:
+        if self._name not in session.ensured:
+            await ensure_stream(session, self._config)
+
+    def _parse(self, data: bytes, sequence: int) -> P | None:
+        try:
+            return self._payload.model_validate_json(data)
+        except ValidationError as error:
+            _log.error("bus_payload_refused", name=self._name, key=sequence, error=str(error))
+            return None
