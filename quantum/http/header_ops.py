@@ -1,7 +1,7 @@
 """Changing header fields as a configuration says; compiled once, run for each message.
 
-The ``headers`` handler and the proxy share this engine. Field names and values may hold placeholders
-(in Caddy: names too); a value without one is encoded when the configuration is compiled.
+The ``headers`` handler and the proxy share this engine. Field names and values may hold placeholders;
+what has none is encoded when the configuration is compiled.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+from quantum.config.pattern import Pattern
 from quantum.http.headers import Headers
+from quantum.http.message import Request
+from quantum.http.placeholders import compile_template, constant
 from quantum.modules.header_ops import (
     HeaderOperations,
     Replacement,
     ResponseRequirement,
-    python_replacement,
 )
 
-Expand = Callable[[str], str]
-"""Fills the placeholders of a text, for one message."""
-Step = Callable[[Headers, Expand], None]
+Step = Callable[[Headers, Request], None]
+"""One operation; the request is there for placeholders."""
+Value = Callable[[Request], bytes]
 
 
 def compile_operations(operations: HeaderOperations) -> list[Step]:
@@ -29,19 +31,22 @@ def compile_operations(operations: HeaderOperations) -> list[Step]:
     if "*" in operations.delete:
         steps.append(lambda headers, _: headers.fields.clear())
     for name, values in operations.add.items():
-        steps.extend(partial(_add, name, value) for value in values or ())
+        steps.extend(partial(_add, _name(name), _value(value)) for value in values or ())
     for name, values in operations.set.items():
-        steps.append(partial(_set, name, tuple(values)) if values else _deletion(name))
+        if values:
+            steps.append(partial(_set, _name(name), tuple(_value(value) for value in values)))
+        else:
+            steps.append(_deletion(name))
     steps.extend(_deletion(name) for name in operations.delete if name != "*")
     for name, replacements in operations.replace.items():
         steps.extend(_replacement(name, replacement) for replacement in replacements)
     return steps
 
 
-def run(steps: list[Step], headers: Headers, expand: Expand) -> None:
+def run(steps: list[Step], headers: Headers, request: Request) -> None:
     """Change ``headers`` in place; they MUST be the caller's own."""
     for step in steps:
-        step(headers, expand)
+        step(headers, request)
 
 
 def compile_requirement(requirement: ResponseRequirement) -> Callable[[int, Headers], bool]:
@@ -75,23 +80,26 @@ def encode_value(text: str) -> bytes:
     return data
 
 
-def _named(name: str, expand: Expand) -> bytes:
-    return (expand(name) if "{" in name else name).lower().encode()
+def _value(text: str, prepare: Callable[[str], bytes] = encode_value) -> Value:
+    """Return what gives the bytes of ``text`` for a request."""
+    fixed = constant(text)
+    if fixed is not None:
+        data = prepare(fixed)
+        return lambda _: data
+    expand = compile_template(text)
+    return lambda request: prepare(expand(request))
 
 
-def _valued(value: str, expand: Expand) -> bytes:
-    return encode_value(expand(value) if "{" in value else value)
+def _name(text: str) -> Value:
+    return _value(text, lambda name: encode_value(name).lower())
 
 
-def _add(name: str, value: str, headers: Headers, expand: Expand) -> None:
-    headers.add(_named(name, expand), _valued(value, expand))
+def _add(name: Value, value: Value, headers: Headers, request: Request) -> None:
+    headers.add(name(request), value(request))
 
 
-def _set(name: str, values: tuple[str, ...], headers: Headers, expand: Expand) -> None:
-    key = _named(name, expand)
-    headers.set(key, _valued(values[0], expand))
-    for value in values[1:]:
-        headers.add(key, _valued(value, expand))
+def _set(name: Value, values: tuple[Value, ...], headers: Headers, request: Request) -> None:
+    headers.set(name(request), b",".join([value(request) for value in values]))
 
 
 def _wildcard(pattern: bytes) -> Callable[[bytes], bool]:
@@ -108,9 +116,11 @@ def _contains(core: bytes, text: bytes) -> bool:
     return core in text
 
 
-def _deletion(name: str) -> Step:
-    def delete(headers: Headers, expand: Expand) -> None:
-        pattern = _named(name, expand)
+def _deletion(text: str) -> Step:
+    name = _name(text)
+
+    def delete(headers: Headers, request: Request) -> None:
+        pattern = name(request)
         if b"*" not in pattern:
             headers.remove(pattern)
             return
@@ -120,23 +130,27 @@ def _deletion(name: str) -> Step:
     return delete
 
 
-def _replacement(name: str, replacement: Replacement) -> Step:
-    pattern = re.compile(replacement.search_regexp.encode()) if replacement.search_regexp else None
+def _replacement(text: str, replacement: Replacement) -> Step:
+    name, with_, search = _name(text), _value(replacement.replace), _value(replacement.search)
+    pattern = Pattern(replacement.search_regexp) if replacement.search_regexp else None
 
-    def replace(headers: Headers, expand: Expand) -> None:
-        key = None if name == "*" else _named(name, expand)
-        with_ = _valued(replacement.replace, expand)
+    def replace(headers: Headers, request: Request) -> None:
+        key = name(request)
         if pattern is not None:
-            template = python_replacement(with_.decode("latin-1")).encode("latin-1")
-            change = partial(pattern.sub, template)
+            template = with_(request).decode("utf-8", "surrogateescape")
+            change = partial(_resubstitute, pattern, template)
         else:
-            change = partial(_substitute, _valued(replacement.search, expand), with_)
+            change = partial(_substitute, search(request), with_(request))
         headers.fields = [
-            (field, change(value) if key in (None, field) else value)
+            (field, change(value) if key in (b"*", field) else value)
             for field, value in headers.fields
         ]
 
     return replace
+
+
+def _resubstitute(pattern: Pattern, template: str, value: bytes) -> bytes:
+    return pattern.replace_bytes(value, template)
 
 
 def _substitute(search: bytes, replace: bytes, value: bytes) -> bytes:

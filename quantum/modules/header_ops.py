@@ -5,40 +5,17 @@ The ``headers`` handler and the proxy share it; ``quantum.http.header_ops`` carr
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
-
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from quantum.config.model import StrictModel
-
-_GROUP_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|(\$))")
-
-
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return text
-
-
-def python_replacement(template: str) -> str:
-    r"""Return Go's replacement syntax (``$1``, ``${name}``, ``$$``) in Python's (``\g<1>``)."""
-    parts: list[str] = []
-    end = 0
-    for match in _GROUP_REFERENCE.finditer(template):
-        parts.append(template[end : match.start()].replace("\\", "\\\\"))
-        parts.append("$" if match[3] else rf"\g<{match[1] or match[2]}>")
-        end = match.end()
-    return "".join([*parts, template[end:].replace("\\", "\\\\")])
+from quantum.config.pattern import PatternText
 
 
 class Replacement(StrictModel):
     """One search and replace inside a field's values: a substring or a regular expression."""
 
     search: str = ""
-    search_regexp: Annotated[str, AfterValidator(_pattern)] = ""
+    search_regexp: PatternText = ""
     replace: str = ""
 
     @model_validator(mode="after")
@@ -68,7 +45,11 @@ class ResponseRequirement(StrictModel):
 
 
 class ResponseHeaderOperations(HeaderOperations):
-    """Changes to a response; ``deferred`` is how Caddy says "when it is written", which is always here."""
+    """Changes to a response.
+
+    Without ``deferred`` or ``require`` the ``headers`` handler makes them before anyone answers
+    (``quantum.http.response_fields``); the proxy makes them when it has its upstream's answer.
+    """
 
     require: ResponseRequirement | None = None
     deferred: bool = False
@@ -79,5 +60,4 @@ __all__ = [
     "Replacement",
     "ResponseHeaderOperations",
     "ResponseRequirement",
-    "python_replacement",
 ]
