@@ -137,6 +137,11 @@ class H2Client(H2Connection):
         return not (self.is_lost or self._is_leaving)
 
     @property
+    def is_leaving(self) -> bool:
+        """Whether it ends on purpose: ours, or the peer said goodbye."""
+        return self._is_leaving
+
+    @property
     def open_streams(self) -> int:
         """Requests under way or waiting for a stream."""
         return len(self._streams) + len(self._slots)

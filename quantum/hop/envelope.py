@@ -235,7 +235,7 @@ def error_fields(error: HttpError, *, retry: bool = False) -> list[Field]:
     """Return the head that carries an HttpError; ``retry``: the room lacks the revision yet."""
     lead: list[Field] = [
         (b":status", _STATUS.get(error.status, b"500")),
-        (ERROR, _text(f"{error.status} {error.reason}"[:2048])),
+        (ERROR, _text(f"{error.status} {error.reason}"[:2048].rstrip())),
     ]
     if retry:
         lead.append((RETRY, b"1"))

@@ -1,0 +1,219 @@
+"""The near end of the hop: a handler that runs in another process, as if it were here."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter
+
+from quantum.connection.h2_client import H2Client, RequestFailed
+from quantum.connection.h2_tunnel import H2Tunnel, relay
+from quantum.errors import HttpError
+from quantum.hop.directory import Directory
+from quantum.hop.envelope import (
+    PROBE,
+    TOKEN,
+    Address,
+    RevisionLackingError,
+    open_response,
+    request_fields,
+)
+from quantum.hop.peer import Peer, UnreachableError
+from quantum.http.body import AnyBody, StreamBody, discard
+from quantum.http.headers import Field, Headers
+from quantum.http.message import ByteStream, Request, Response, SendInformational
+from quantum.wire.h2 import CANCEL, Fields
+
+MAX_TRIES = 3
+"""Processes that one request is sent to, at most: a request that kills its handler kills no room."""
+ABSENCE_SECONDS = 3.0
+"""How long a request waits for a room that has no process: a restart takes a second or two."""
+REVISION_SECONDS = 10.0
+"""How long a request waits for a room that lacks its revision: preparing one takes less."""
+FIRST_PAUSE = 0.02
+LAST_PAUSE = 0.25
+"""Between two questions whether the revision has come: at first, and at most (it doubles)."""
+IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+"""Methods that may be sent again though the first one may have been processed (RFC 9110 §9.2.2)."""
+
+
+class HopMetrics:
+    """What the near end counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.retries = Counter(
+            "quantum_hop_retries_total",
+            "Requests sent again to a room",
+            ["room"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "quantum_hop_failures_total", "Requests that no process of a room answered", ["room"],
+            registry=registry,
+        )  # fmt: skip
+
+
+class _Patience:
+    """How long one request may go on waiting, and the pauses it makes meanwhile."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begin = self._loop.time()
+        self._deadline = deadline
+        self._pause = FIRST_PAUSE / 2
+
+    def left(self, limit: float) -> float:
+        """Seconds left of ``limit`` since the beginning, and of the deadline."""
+        end = self._begin + limit
+        if self._deadline is not None:
+            end = min(end, self._deadline)
+        return end - self._loop.time()
+
+    def next_pause(self) -> float:
+        """Return the next pause."""
+        self._pause = min(LAST_PAUSE, 2 * self._pause)
+        return self._pause
+
+
+class RemoteHandler:
+    """The handler at ``address``, wherever it runs. Holds no state of its own: made per revision."""
+
+    def __init__(
+        self, directory: Directory, address: Address, token: str, metrics: HopMetrics
+    ) -> None:
+        self._directory = directory
+        self._address = address
+        self._metrics = metrics
+        self._field = address.field()
+        self._lead: list[Field] = [(TOKEN, token.encode()), self._field]
+
+    async def handle(self, request: Request) -> Response:
+        """Send the request to a process of the room and return its response.
+
+        A process that cannot be reached is passed over; a request that was surely not processed, or
+        is idempotent with its body still at hand, goes to the next one. HttpError as the far handler
+        raised it; 502 when the far process failed, 503 when the room is away or lacks the revision,
+        504 when the deadline came.
+        """
+        tried: set[Peer] = set()
+        patience: _Patience | None = None
+        while True:
+            peer = self._directory.pick(self._address.room, tried)
+            if peer is None or len(tried) >= MAX_TRIES:
+                patience = patience or _Patience(request.deadline)
+                await self._wait_for_process(request, patience)
+                tried.clear()
+                continue
+            try:
+                return await self._try(peer, request)
+            except RevisionLackingError:
+                peer.known.discard(self._field[1])
+                if not isinstance(request.body, bytes) and _is_used(request.body):
+                    raise
+                patience = patience or _Patience(request.deadline)
+                await self._wait_for_revision(request, patience)
+            except UnreachableError:
+                peer.quarantine(asyncio.get_running_loop().time())
+                tried.add(peer)
+            except TimeoutError as error:
+                raise HttpError(504, f"room {self._address.room}: {error}") from error
+            except RequestFailed as failure:
+                if failure.error_code == CANCEL:
+                    return Response(502, abort=True)  # the far handler's own wish
+                self._judge(request, failure, len(tried))
+                tried.add(peer)
+
+    # Whether to go on.
+
+    def _judge(self, request: Request, failure: RequestFailed, retries: int) -> None:
+        """Return if the request may be sent again; HttpError 502 otherwise."""
+        is_safe = not failure.was_processed or request.method in IDEMPOTENT
+        if is_safe and isinstance(request.body, bytes) and retries + 1 < MAX_TRIES:
+            self._metrics.retries.labels(self._address.room).inc()
+            return
+        self._metrics.failures.labels(self._address.room).inc()
+        raise HttpError(502, f"room {self._address.room}: {failure}") from failure
+
+    async def _wait_for_process(self, request: Request, patience: _Patience) -> None:
+        left = patience.left(ABSENCE_SECONDS)
+        if left <= 0:
+            self._metrics.failures.labels(self._address.room).inc()
+            await discard(request.body)
+            raise HttpError(503, f"room {self._address.room} has no process", _RETRY_AFTER)
+        await self._directory.changed(min(left, patience.next_pause()))
+
+    async def _wait_for_revision(self, request: Request, patience: _Patience) -> None:
+        left = patience.left(REVISION_SECONDS)
+        if left <= 0:
+            self._metrics.failures.labels(self._address.room).inc()
+            await discard(request.body)
+            reason = f"room {self._address.room} lacks revision {self._address.revision}"
+            raise HttpError(503, reason, _RETRY_AFTER)
+        await asyncio.sleep(min(left, patience.next_pause()))
+
+    # One attempt.
+
+    async def _try(self, peer: Peer, request: Request) -> Response:
+        connection = peer.ready() or await peer.connect()
+        key = self._field[1]
+        if key in peer.known:
+            return await self._exchange(connection, request)
+        if not isinstance(request.body, bytes):
+            await self._probe(connection, request)  # a body that is on its way comes only once
+        response = await self._exchange(connection, request)
+        peer.known.add(key)
+        return response
+
+    async def _probe(self, connection: H2Client, request: Request) -> None:
+        """Ask whether the handler is there; RevisionLackingError when it is not yet."""
+        fields = request_fields(request, [*self._lead, (PROBE, b"1")], connection.loop.time())
+        own = [f for f in fields if f[0] != b"content-length"]
+        answer = await connection.request(own, deadline=request.deadline)
+        await discard(answer.body)
+        open_response(answer.fields)
+
+    async def _exchange(self, connection: H2Client, request: Request) -> Response:
+        fields = request_fields(request, self._lead, connection.loop.time())
+        if request.upgrade is not None:
+            return await self._tunnel(connection, request, fields)
+        inform = request.informational
+        answer = await connection.request(
+            fields,
+            request.body,
+            on_informational=None if inform is None else partial(_pass_on, inform),
+            deadline=request.deadline,
+        )
+        return await _response(answer.fields, answer.body)
+
+    async def _tunnel(self, connection: H2Client, request: Request, fields: Fields) -> Response:
+        answer, tunnel = await connection.connect(fields, deadline=request.deadline)
+        response = await _response(answer.fields, answer.body)
+        if tunnel is not None:
+            response.upgrade = partial(_run_tunnel, tunnel)
+        return response
+
+
+def _is_used(body: AnyBody) -> bool:
+    """Whether a pulled body was closed by the request that failed."""
+    return isinstance(body, StreamBody) and body.is_ended
+
+
+_RETRY_AFTER = ((b"retry-after", b"1"),)
+
+
+async def _response(fields: Fields, body: AnyBody) -> Response:
+    try:
+        head = open_response(fields)
+    except HttpError:
+        await discard(body)
+        raise
+    return Response(head.status, head.headers, body, close=head.is_closing)
+
+
+def _pass_on(inform: SendInformational, fields: Fields) -> None:
+    inform(int(fields[0][1]), Headers(list(fields[1:])))
+
+
+async def _run_tunnel(tunnel: H2Tunnel, stream: ByteStream) -> None:
+    await relay(stream, tunnel)
