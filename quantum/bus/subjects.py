@@ -64,7 +64,11 @@ class ClusterSecret(Payload):
 
 
 class UpstreamStanding(Payload):
-    """What the health room knows of one upstream: the proxy sends no request to one that is down."""
+    """What the health room knows of one upstream: the proxy sends no request to one that is down.
+
+    ``valid_for`` is how many seconds a reader may believe it without hearing it again: a health room
+    that died must not keep an upstream out for ever.
+    """
 
     upstream: str
     checker: str
@@ -72,6 +76,7 @@ class UpstreamStanding(Payload):
     reason: str
     since: datetime
     revision: str
+    valid_for: float = 60.0
 
 
 class UpstreamObserved(Payload):

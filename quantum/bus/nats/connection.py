@@ -121,8 +121,8 @@ class NatsBus:
 
     async def aclose(self) -> None:
         """End all subscriptions, flush and close. Idempotent."""
-        await self._tasks.aclose()
         await self._link.aclose()
+        await self._tasks.aclose()
         self._connected.set(0)
 
     def _note(self, connected: bool) -> None:

@@ -92,6 +92,8 @@ class Link:
         self._arrived = asyncio.Event()
         self._away_since: float | None = None
         self._tasks = TaskSet("bus-link")
+        self.is_closing = False
+        """Asked by every loop: nats-py, and asyncio.wait_for of Python 3.11, can swallow a cancel."""
         self.on_change: Callable[[bool], None] = lambda connected: None
 
     def start(self) -> None:
@@ -149,16 +151,17 @@ class Link:
         raise BusUnavailable("the bus is away")
 
     async def aclose(self) -> None:
-        """Close the connection and stop looking for another. Idempotent."""
+        """Flush and close the connection, stop looking for another. Idempotent."""
+        self.is_closing = True
         session, self._session = self._session, None
-        await self._tasks.aclose()
         if session is not None:
             session.end()
             await _close(session.client)
+        await self._tasks.aclose()
 
     async def _keep_connected(self) -> None:
         backoff, is_told = FIRST_BACKOFF, False
-        while True:
+        while not self.is_closing:
             try:
                 session = await self._connect()
             except (NatsError, OSError, TimeoutError, ValueError) as error:
@@ -178,6 +181,7 @@ class Link:
         client = Client()
         ended = asyncio.Event()
         session: Session | None = None
+        errors: list[Exception] = []
 
         async def on_closed() -> None:
             ended.set()
@@ -185,6 +189,7 @@ class Link:
                 session.end()
 
         async def on_error(error: Exception) -> None:
+            errors[:] = [error]
             _log.debug("bus_client_error", error=_text(error))
 
         try:
@@ -203,7 +208,8 @@ class Link:
             session = Session(client)
             await session.jetstream.account_info()
         except NoServersError as error:
-            raise ConnectionError(_text(client.last_error)) from error
+            await _close(client)
+            raise ConnectionError(_text(errors[-1] if errors else error)) from error
         except BaseException:
             await _close(client)
             raise
@@ -220,6 +226,8 @@ class Link:
         _log.info("bus_connected", server=url.netloc.rpartition("@")[2] if url else "")
 
     def _leave(self, session: Session) -> None:
+        if self.is_closing:
+            return
         self._session = None
         self._arrived.clear()
         self._away_since = self._clock.monotonic()

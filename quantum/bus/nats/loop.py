@@ -15,6 +15,7 @@ from quantum.tasks import TaskSet
 _log = structlog.get_logger("quantum.bus")
 AGAIN_SECONDS = 0.2
 """The pause before a pass that failed on a living session is tried again: no storm of consumers."""
+CANCEL_SECONDS = 0.5
 _FAILURES = (FeedBroken, NatsError, OSError, TimeoutError)
 
 
@@ -32,6 +33,7 @@ class Running:
         self._name = name
         self._work = work
         self._settled = asyncio.Event()
+        self._is_closed = False
         self._task = tasks.start(self._run(), name)
 
     def settle(self) -> None:
@@ -52,13 +54,17 @@ class Running:
 
     async def aclose(self) -> None:
         """Stop. Idempotent; may be called by the callback itself."""
+        self._is_closed = True
         self._task.cancel()
-        if self._task is not asyncio.current_task():
-            await asyncio.wait([self._task])
+        if self._task is asyncio.current_task():
+            return
+        while not self._task.done():  # a cancel that nats-py swallowed is repeated
+            await asyncio.wait([self._task], timeout=CANCEL_SECONDS)
+            self._task.cancel()
 
     async def _run(self) -> None:
         is_told = False
-        while True:
+        while not (self._is_closed or self._link.is_closing):
             session = await self._link.wait_session()
             try:
                 await self._work(session)
