@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from quantum.errors import BodyAborted, ClientGone
+from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import AnyBody, Body, StreamBody
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
@@ -18,30 +18,34 @@ from quantum.wire.h1.head import (
 from services.proxy.leases import Lease
 from services.proxy.retry import may_use_fresh_connection
 from services.proxy.transports.connection import Connection
-from services.proxy.transports.failure import Stage, UpstreamFailed
+from services.proxy.transports.failure import UpstreamFailed
+from services.proxy.transports.upgrade import Wish
 from services.proxy.upstreams import Member
 
 _OURS = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"})
 """Fields that this file writes itself, or (Expect) has answered already."""
 _ALWAYS_SIZED = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose missing body is announced with a length of 0 (RFC 9110 §8.6)."""
-JOINED_BODY = 64 * 1024
-"""Bodies up to this many bytes are copied behind their head, to leave in one write."""
 
 
 class Outgoing:
-    """A request ready to be sent, as often as it takes: fields without framing, Host apart."""
+    """A request ready to be sent, as often as it takes: fields without framing.
+
+    ``host`` replaces the client's Host; ``wish`` asks for another protocol on the connection.
+    """
 
     __slots__ = (
-        "body", "deadline", "early", "headers", "host", "is_begun", "method", "target", "upgrade",
+        "_authority", "body", "deadline", "early", "headers", "host", "is_begun", "method",
+        "target", "unchanged", "wish",
     )  # fmt: skip
 
-    def __init__(self, request: Request, headers: Headers, host: bytes, upgrade: bool) -> None:
+    def __init__(self, request: Request, headers: Headers) -> None:
         self.method = request.method
         self.target = request.target.encode("latin-1", "replace")
-        self.headers = headers
-        self.host = host
-        self.upgrade = upgrade
+        self.headers = self.unchanged = headers
+        self.host: bytes | None = None
+        self.wish: Wish | None = None
+        self._authority = request.authority
         self.early = request.informational
         self.deadline = request.deadline
         self.body: AnyBody = _in_memory(request.body)
@@ -53,9 +57,12 @@ class Outgoing:
         return not self.is_begun
 
     def encode(self) -> bytes:
-        """Return the head, with a body in memory behind it. UpstreamFailed: it cannot be a request."""
+        """Return the head, with a body in memory behind it. HttpError 400: it cannot be a request."""
         body = self.body
-        fields = [(b"host", self.host)]
+        host = self._authority.encode("latin-1", "replace") if self.host is None else self.host
+        fields = [(b"host", host)]
+        if self.wish is not None:
+            fields += self.wish.fields
         fields += [field for field in self.headers.fields if field[0] not in _OURS]
         if isinstance(body, bytes):
             if body or self.method in _ALWAYS_SIZED:
@@ -67,7 +74,7 @@ class Outgoing:
         try:
             head = encode_request_head(self.method.encode("latin-1"), self.target, fields)
         except UnsafeField as error:
-            raise UpstreamFailed(Stage.SENT, f"request cannot be forwarded: {error}") from None
+            raise HttpError(400, f"request cannot be forwarded: {error}") from None
         return head + body if isinstance(body, bytes) and body else head
 
 
@@ -101,7 +108,10 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
             connection = await member.pool.acquire(fresh=True)
             lease.replace_connection(connection)
             response = await _answer(lease, connection, outgoing, senders)
-        if not isinstance(response.body, bytes) or response.status == 101:
+        if outgoing.wish is not None and response.status == 101:
+            outgoing.wish.grant(response, connection)
+            lease.lend_to_answer()
+        elif not isinstance(response.body, bytes):
             lease.lend_to_answer()
         return response
     finally:
@@ -117,7 +127,11 @@ async def _answer(
         timeout = max(outgoing.deadline - asyncio.get_running_loop().time(), 0.001)
     head = outgoing.encode()
     answer = connection.begin(
-        outgoing.method, head, upgrade=outgoing.upgrade, early=outgoing.early, timeout=timeout
+        outgoing.method,
+        head,
+        upgrade=outgoing.wish is not None,
+        early=outgoing.early,
+        timeout=timeout,
     )
     body = outgoing.body
     if not isinstance(body, bytes):

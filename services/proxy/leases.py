@@ -19,6 +19,7 @@ class Lease:
 
     def __init__(self, member: Member) -> None:
         member.upstream.in_flight += 1
+        member.upstream.requests += 1
         self.member = member
         self.connection: Connection | None = None
         self.sender: asyncio.Task[None] | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
+from quantum.config.units import NetworkAddress
 from services.proxy.config import PassiveChecks, UpstreamConfig
 from services.proxy.transports.pool import ConnectionPool
 
@@ -21,7 +22,7 @@ class Upstream:
     """One backend address: counters, and failures not yet forgotten."""
 
     __slots__ = (
-        "_changed", "address", "failed", "fails", "in_flight", "last_failure", "received", "requests",
+        "_changed", "address", "failed", "fails", "in_flight", "last_failure", "requests",
         "seconds", "users",
     )  # fmt: skip
 
@@ -87,13 +88,14 @@ class Upstreams:
 class Member:
     """An upstream as one handler uses it. ``down`` is the active check's reason, "" while healthy."""
 
-    __slots__ = ("address", "down", "limit", "pool", "position", "upstream")
+    __slots__ = ("address", "down", "host_port", "limit", "pool", "position", "upstream")
 
     def __init__(
         self, position: int, config: UpstreamConfig, upstream: Upstream, pool: ConnectionPool
     ) -> None:
         self.position = position
         self.address = config.dial
+        self.host_port = NetworkAddress.parse(config.dial).host_port().encode()
         self.upstream = upstream
         self.pool = pool
         self.limit = config.max_requests

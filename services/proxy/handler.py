@@ -1,0 +1,185 @@
+"""``http.handlers.reverse_proxy``: choose an upstream, send the request, bring the answer back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from quantum.errors import HttpError
+from quantum.http.forwarding import Networks, add_via, fields_for_upstream, strip_hop_by_hop
+from quantum.http.message import Request, Response
+from quantum.modules.lifetime import Provision
+from quantum.tasks import TaskSet
+from services.proxy.config import HttpTransportConfig, PassiveChecks, ReverseProxyConfig
+from services.proxy.exchange import Outgoing, attempt
+from services.proxy.header_changes import HeaderChanges
+from services.proxy.observations import Observations
+from services.proxy.retry import Tried, seconds_until_retry
+from services.proxy.selection.config import PlainPolicy
+from services.proxy.selection.policies import SET_COOKIE_VAR, Policy, RandomPick
+from services.proxy.standing import Standings, standing_key
+from services.proxy.transports.failure import UpstreamFailed
+from services.proxy.transports.http import HttpTransport
+from services.proxy.transports.upgrade import Tunnels
+from services.proxy.upstreams import Member, Roster, Upstreams
+
+RETRY_AFTER_SECONDS = 5
+"""What a client is told when no upstream is available: a check or two from now."""
+
+
+class ReverseProxy:
+    """One ``reverse_proxy`` of a configuration. It keeps its connections across revisions."""
+
+    def __init__(self, config: ReverseProxyConfig, provision: Provision) -> None:
+        self._balancing = config.load_balancing
+        self._passive = config.health_checks.passive or PassiveChecks()
+        self._log = provision.log
+        self._loop = asyncio.get_running_loop()
+        self._observations: Observations = provision.get(Observations)
+        self._upstreams: Upstreams = provision.get(Upstreams)
+        self._transport = _transport(config, provision)
+        self._policy = _policy(config, provision)
+        self._trusted = Networks(config.trusted_proxies) if config.trusted_proxies else None
+        self._changes = HeaderChanges(config.headers)
+        self._senders = TaskSet("proxy:request_body")
+        self._tunnels = Tunnels(config.stream_timeout, config.stream_close_delay)
+        self._leave: list[Callable[[], None]] = []
+        self.roster = self._enrol(config, provision.get(Standings))
+        provision.on_cleanup(self._close)
+
+    def _enrol(self, config: ReverseProxyConfig, standings: Standings) -> Roster:
+        members = [
+            Member(position, one, self._upstreams.join(one.dial), self._transport.pool(one.dial))
+            for position, one in enumerate(config.upstreams)
+        ]
+        roster = Roster(members, config.health_checks.passive)
+        if config.health_checks.active is not None:
+            for member in members:
+                key = standing_key(config.checker_id(member.address), member.address)
+                self._leave.append(standings.listen(key, partial(self._stand, roster, member)))
+        return roster
+
+    def _stand(self, roster: Roster, member: Member, reason: str) -> None:
+        if member.down == reason:
+            return
+        event = "upstream_marked_down" if reason else "upstream_marked_up"
+        self._log.info(event, upstream=member.address, reason=reason or member.down)
+        member.down = reason
+        roster.refresh()
+
+    async def _close(self) -> None:
+        """Retire: take no part any more; requests under way end by themselves."""
+        for leave in self._leave:
+            leave()
+        self.roster.close()
+        for member in self.roster.members:
+            self._upstreams.leave(member.upstream)
+        self._tunnels.retire()
+
+    # A request.
+
+    async def handle(self, request: Request) -> Response:
+        """Answer with an upstream's answer; HttpError 502, 503 or 504 when there is none."""
+        outgoing = Outgoing(request, fields_for_upstream(request, self._trusted))
+        if request.upgrade is not None:
+            outgoing.wish = self._tunnels.wish(request.upgrade)
+        began, retries, failed = self._loop.time(), 0, frozenset[Member]()
+        while True:
+            member, failure = self._choose(request, failed), None
+            if member is not None:
+                try:
+                    return await self._attempt(member, outgoing, request)
+                except UpstreamFailed as error:
+                    failure, failed = error, failed | {member}
+                    self._note_failure(member, error, request)
+            elapsed = self._loop.time() - began
+            stage = None if failure is None else failure.stage
+            tried = Tried(stage, request.method, outgoing.is_replayable, retries, elapsed)
+            wait = seconds_until_retry(self._balancing, tried)
+            if wait is None:
+                raise self._error(member, failure)
+            retries += 1
+            await asyncio.sleep(wait)
+
+    def _choose(self, request: Request, failed: frozenset[Member]) -> Member | None:
+        """Return an available upstream, one that has not failed this request if there is one."""
+        available = self.roster.available()
+        if failed:
+            available = tuple(m for m in available if m not in failed) or available
+        return self._policy.choose(available, request) if available else None
+
+    async def _attempt(self, member: Member, outgoing: Outgoing, request: Request) -> Response:
+        outgoing.host = None if not self._transport.is_tls else member.host_port
+        if self._changes.has_request_steps:
+            self._changes.change_request(outgoing, member, request)
+        began = self._loop.time()
+        response = await attempt(member, outgoing, self._senders)
+        member.upstream.seconds += (took := self._loop.time() - began)
+        self._judge(member, response.status, took)
+        headers = response.headers
+        strip_hop_by_hop(headers)
+        add_via(headers, "HTTP/1.1")
+        if self._changes.has_response_steps:
+            self._changes.change_response(response, member, request)
+        if request.has_vars and SET_COOKIE_VAR in request.vars:
+            headers.add(b"set-cookie", request.vars[SET_COOKIE_VAR])
+        return response
+
+    def _judge(self, member: Member, status: int, took: float) -> None:
+        """Passive checks: an answer may count against the upstream as well."""
+        passive = self._passive
+        reason = ""
+        if passive.unhealthy_status and is_status_in(status, passive.unhealthy_status):
+            reason = f"status {status}"
+        elif passive.unhealthy_latency and took >= passive.unhealthy_latency:
+            reason = f"answered after {took:.3f} s"
+        if reason:
+            member.upstream.count_failure(reason, passive.fail_duration)
+            self._observations.failed(member.address, reason)
+        elif self._observations.any_failing:
+            self._observations.succeeded(member.address)
+
+    def _note_failure(self, member: Member, failure: UpstreamFailed, request: Request) -> None:
+        member.upstream.count_failure(failure.reason, self._passive.fail_duration)
+        self._observations.failed(member.address, failure.reason)
+        self._log.warning(
+            "upstream_failed",
+            upstream=member.address,
+            reason=failure.reason,
+            stage=failure.stage.value,
+            request_id=request.id,
+        )
+
+    def _error(self, member: Member | None, failure: UpstreamFailed | None) -> HttpError:
+        if failure is None:
+            retry_after = (b"retry-after", b"%d" % RETRY_AFTER_SECONDS)
+            return HttpError(503, f"no upstream available: {self._reasons()}", (retry_after,))
+        assert member is not None
+        return HttpError(failure.status, f"upstream {member.address}: {failure.reason}")
+
+    def _reasons(self) -> str:
+        members = self.roster.members
+        if not members:
+            return "none is configured"
+        return "; ".join(f"{m.address} {self.roster.reason_against(m) or 'full'}" for m in members)
+
+
+def is_status_in(status: int, codes: list[int]) -> bool:
+    """Whether ``codes`` name ``status``, itself or its class by one digit (5 means 5xx)."""
+    return status in codes or status // 100 in codes
+
+
+def _transport(config: ReverseProxyConfig, provision: Provision) -> HttpTransport:
+    if config.transport is None:
+        return HttpTransport(HttpTransportConfig(), provision)
+    transport: HttpTransport = provision.instantiate(config.transport)
+    return transport
+
+
+def _policy(config: ReverseProxyConfig, provision: Provision) -> Policy:
+    module = config.load_balancing.selection_policy
+    if module is None:
+        return RandomPick(PlainPolicy(), provision)
+    policy: Policy = provision.instantiate(module)
+    return policy

@@ -1,0 +1,54 @@
+"""What the proxy room is and which modules live in it."""
+
+from __future__ import annotations
+
+from quantum.modules.spec import Manifest, ModuleSpec
+
+_POLICIES = (
+    ("client_ip_hash", "PlainPolicy", "ClientIpHash", "By the true client's address"),
+    ("cookie", "CookiePolicy", "CookieSticky", "Sticky by a cookie"),
+    ("first", "PlainPolicy", "First", "The first available: failover"),
+    ("header", "HeaderPolicy", "HeaderHash", "By a request field"),
+    ("ip_hash", "PlainPolicy", "IpHash", "By the peer's address"),
+    ("least_conn", "PlainPolicy", "LeastConn", "The one with fewest requests under way"),
+    ("query", "QueryPolicy", "QueryHash", "By a query parameter"),
+    ("random", "PlainPolicy", "RandomPick", "Any"),
+    ("random_choose", "RandomChoosePolicy", "RandomChoose", "The less busy of a few random ones"),
+    ("round_robin", "PlainPolicy", "RoundRobin", "Each in turn"),
+    ("uri_hash", "PlainPolicy", "UriHash", "By path and query"),
+    ("weighted_round_robin", "WeightedPolicy", "WeightedRoundRobin", "In turn, by weights"),
+)
+
+MANIFEST = Manifest(
+    room="proxy",
+    service="services.proxy.service:ProxyService",
+    summary="Balances requests over upstreams",
+    modules=(
+        ModuleSpec(
+            id="http.handlers.reverse_proxy",
+            room="proxy",
+            config="services.proxy.config:ReverseProxyConfig",
+            implementation="services.proxy.handler:ReverseProxy",
+            terminal=True,
+            summary="Sends requests to one of several upstreams",
+        ),
+        ModuleSpec(
+            id="http.reverse_proxy.transport.http",
+            room="proxy",
+            config="services.proxy.config:HttpTransportConfig",
+            implementation="services.proxy.transports.http:HttpTransport",
+            summary="Upstreams over HTTP/1.1, by TCP, TLS or a unix socket",
+        ),
+        *(
+            ModuleSpec(
+                id=f"http.reverse_proxy.selection_policies.{name}",
+                room="proxy",
+                config=f"services.proxy.selection.config:{model}",
+                implementation=f"services.proxy.selection.policies:{policy}",
+                summary=summary,
+            )
+            for name, model, policy, summary in _POLICIES
+        ),
+    ),
+    subjects=("quantum.proxy.upstream_observed",),
+)
