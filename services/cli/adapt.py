@@ -1,0 +1,34 @@
+"""``quantum adapt``: print the full-format equivalent of a configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from services import catalog
+from services.cli.flags import EXIT_OK, Help, add_config_flags, read_document, require_config
+
+NAME = "adapt"
+SUMMARY = "print a configuration in the full format"
+EXAMPLES = """\
+examples:
+  quantum adapt -c simple.json --pretty            what the five keys stand for
+  quantum adapt -c simple.json --validate > full.json
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.epilog, parser.formatter_class = EXAMPLES, Help
+    add_config_flags(parser)
+    parser.add_argument("-p", "--pretty", action="store_true", help="indent the output")
+    parser.add_argument("--validate", action="store_true", help="fail when the result is not valid")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Adapt and print; ConfigError is printed by ``main``."""
+    document = read_document(require_config(args.config), args.adapter)
+    if args.validate:
+        catalog.parse(document)
+    print(json.dumps(document, indent="\t" if args.pretty else None, ensure_ascii=False))
+    return EXIT_OK

@@ -1,0 +1,137 @@
+"""Flags, the environment variables that stand for them, and what several commands share.
+
+``--data-dir`` may be given as ``QUANTUM_DATA_DIR``, and so on; the flag wins. Exit codes are Caddy's
+(0 done, 1 failed, 2 forced to quit, 3 failed to quit) and 64 for a wrong command line (sysexits.h).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from quantum.config.load import load_file
+from quantum.config.simple import adapt, is_simple
+from quantum.config.units import NetworkAddress, parse_duration
+from quantum.errors import ConfigError
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 64
+DEFAULT_CONFIG = Path("quantum.json")
+ADAPTERS = ("json", "simple")
+
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose usage errors exit with 64: argparse's own 2 means "forced to quit"."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and the mistake, and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help whose examples keep their lines."""
+
+
+def variable(flag: str) -> str:
+    """Return the environment variable that stands for ``--some-flag``."""
+    return "QUANTUM_" + flag.lstrip("-").replace("-", "_").upper()
+
+
+def add_flag(parser: argparse.ArgumentParser, *names: str, help: str, **settings: Any) -> None:
+    """Add a flag with a value; its last name gives the environment variable."""
+    name = variable(names[-1])
+    default = os.environ.get(name, settings.pop("default", None))
+    parser.add_argument(*names, help=f"{help} [env: {name}]", default=default, **settings)
+
+
+def add_switch(parser: argparse.ArgumentParser, *names: str, help: str) -> None:
+    """Add a flag without a value; in the environment it is 1 or 0."""
+    name = variable(names[-1])
+    word = os.environ.get(name, "").lower()
+    if word not in TRUE_WORDS | FALSE_WORDS:
+        parser.error(f"{name}={word!r} is neither 1 nor 0")
+    parser.add_argument(
+        *names, help=f"{help} [env: {name}]", action="store_true", default=word in TRUE_WORDS
+    )
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and ``--adapter``."""
+    add_flag(
+        parser, "-c", "--config", metavar="FILE", type=Path,
+        help=f'the configuration; "-" is standard input; default: ./{DEFAULT_CONFIG} if present',
+    )  # fmt: skip
+    add_flag(
+        parser, "-a", "--adapter", metavar="NAME", default="json", type=adapter,
+        help="the file's format: json (simple or full, told from its keys; default) or simple",
+    )  # fmt: skip
+
+
+def adapter(text: str) -> str:
+    """Check the name of a configuration adapter."""
+    if text.lower() == "caddyfile":
+        raise argparse.ArgumentTypeError("known to Caddy, not built here yet: caddyfile")
+    if text not in ADAPTERS:
+        raise argparse.ArgumentTypeError(f"unknown adapter {text!r}: {' or '.join(ADAPTERS)}")
+    return text
+
+
+def seconds(text: str) -> float:
+    """Read a duration that is not negative ("30s", "1m30s")."""
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return value
+
+
+def address(text: str) -> str:
+    """Check an address that one stream socket can listen on or dial."""
+    try:
+        parsed = NetworkAddress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not parsed.is_stream or parsed.start_port != parsed.end_port:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one TCP or unix address")
+    return text
+
+
+def refuse(error: ConfigError) -> int:
+    """Print what is wrong with a configuration; return the exit code."""
+    print(f"quantum: error: {error}", file=sys.stderr)
+    return EXIT_FAILED
+
+
+def config_path(given: Path | None) -> Path | None:
+    """Return the configuration file to use: the given one, ./quantum.json if present, or None."""
+    return given or (DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None)
+
+
+def require_config(given: Path | None) -> Path:
+    """Return the configuration file to use; ConfigError when there is none."""
+    found = config_path(given)
+    if found is None:
+        raise ConfigError("", "no configuration", f"give --config FILE or make ./{DEFAULT_CONFIG}")
+    return found
+
+
+def read_document(path: Path, adapter: str = "json") -> Any:
+    """Return the document in ``path`` as full-format JSON, adapted but not validated."""
+    if adapter == "json" and (path.name.startswith("Caddyfile") or path.suffix == ".caddyfile"):
+        raise ConfigError(
+            "",
+            f"{path}: known to Caddy, not built here yet: caddyfile",
+            "write the configuration as JSON",
+        )
+    document = load_file(path)
+    if adapter == "simple" or is_simple(document):
+        return adapt(document)
+    return document
