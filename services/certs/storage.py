@@ -7,11 +7,11 @@ The layout is Caddy's: ``certificates/<issuer>/<name>/<name>.{crt,key,json}``,
 from __future__ import annotations
 
 import fcntl
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from quantum.service.private import write_private
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -34,18 +34,7 @@ class Storage:
         """Replace a file: after a crash it has the old content or the new, never a part of it."""
         path = self.root.joinpath(*parts)
         self._make_folder(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(FILE_MODE)
-            Path(temporary).rename(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        write_private(path, data)
 
     @contextmanager
     def locked(self, *parts: str) -> Iterator[None]:
@@ -63,14 +52,6 @@ class Storage:
         for made in missing:
             if made.is_relative_to(self.root):
                 made.chmod(FOLDER_MODE)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def safe_name(text: str) -> str:

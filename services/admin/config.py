@@ -1,0 +1,73 @@
+"""``admin``: where the API listens and whom it believes (Caddy's fields)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from quantum.config.model import StrictModel
+from quantum.config.units import NetworkAddress
+
+DEFAULT_PORT = 2019
+DEFAULT_ADDRESS = NetworkAddress("tcp", "localhost", DEFAULT_PORT, DEFAULT_PORT)
+"""Caddy's: reachable from this machine only."""
+
+
+def _refuse(value: Any) -> Any:
+    if value in (None, False, 0, "", [], {}):
+        return None
+    raise ValueError("known to Caddy, not built here yet")
+
+
+NotBuilt = Annotated[Any, BeforeValidator(_refuse)]
+"""A field of Caddy's that may be present when it says nothing, and is refused when it does."""
+
+
+def _address(value: Any) -> NetworkAddress:
+    if isinstance(value, NetworkAddress):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError('must be an address such as "localhost:2019"')
+    address = NetworkAddress.parse(value, DEFAULT_PORT)
+    if not address.is_stream or address.is_fd or address.end_port != address.start_port:
+        raise ValueError("must be one TCP or unix address")
+    return address
+
+
+class PersistConfig(StrictModel):
+    """``admin.config``. The configuration in force is always kept in the data directory."""
+
+    persist: bool = True
+    load: NotBuilt = None
+    load_delay: NotBuilt = None
+
+    @field_validator("persist")
+    @classmethod
+    def _is_kept(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError(
+                "cannot be false: a restart without the bus needs the last configuration"
+            )
+        return value
+
+
+class AdminConfig(StrictModel):
+    """The admin API. Without this section it listens on localhost:2019."""
+
+    disabled: bool = False
+    listen: Annotated[NetworkAddress, BeforeValidator(_address)] = DEFAULT_ADDRESS
+    enforce_origin: bool = False
+    origins: list[str] | None = None
+    config: PersistConfig = Field(default_factory=PersistConfig)
+    identity: NotBuilt = None
+    remote: NotBuilt = None
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_are_hosts(cls, value: list[str] | None) -> list[str] | None:
+        for origin in value or ():
+            _, _, rest = origin.rpartition("://")
+            if not rest or "/" in rest or any(c.isspace() for c in rest):
+                raise ValueError(f"{origin!r} is no origin: host, host:port or scheme://host:port")
+        return value
