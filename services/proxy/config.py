@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 import re
 from typing import Annotated, Any, ClassVar
 
@@ -178,7 +179,8 @@ class ReverseProxyConfig(PartlyBuilt):
     def checker_id(self, dial: str) -> str:
         """Name the active check of one upstream: equal checks share probes and standings."""
         active = self.health_checks.active
-        text = f"{active.model_dump_json() if active else ''}|{dial}"
+        transport = json.dumps(self.transport.raw if self.transport else None, sort_keys=True)
+        text = f"{active.model_dump_json() if active else ''}|{transport}|{dial}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

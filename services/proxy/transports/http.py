@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from quantum.config.units import NetworkAddress
 from quantum.errors import ConfigError
 from quantum.modules.lifetime import Provision
+from quantum.net.client_tls import make_client_context
 from services.proxy.config import HttpTransportConfig, UpstreamTls
 from services.proxy.transports.connection import Connection, Limits
 from services.proxy.transports.pool import ConnectionPool
@@ -28,7 +27,7 @@ class HttpTransport:
 
     def __init__(self, config: HttpTransportConfig, provision: Provision) -> None:
         self._config = config
-        self._tls = None if config.tls is None else make_tls_context(config.tls, provision.path)
+        self._tls = _tls_context(config.tls, provision.path)
         self._pools: dict[str, ConnectionPool] = {}
         self._limits = Limits(
             max_head_bytes=config.max_response_header_size or 10 * 1024 * 1024,
@@ -111,31 +110,10 @@ class HttpTransport:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_ALIVE_PROBES)
 
 
-def make_tls_context(config: UpstreamTls, path: str) -> ssl.SSLContext:
-    """Return the context of a client; ConfigError when its files cannot be used."""
+def _tls_context(config: UpstreamTls | None, path: str) -> ssl.SSLContext | None:
+    if config is None:
+        return None
     try:
-        pems = _roots(config)
-        context = ssl.create_default_context(cadata="\n".join(pems) if pems else None)
-        if config.client_certificate_file:
-            context.load_cert_chain(
-                config.client_certificate_file, config.client_certificate_key_file
-            )
+        return make_client_context(config)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
-    if config.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _roots(config: UpstreamTls) -> list[str]:
-    """Return the certificates that replace the system's roots; none: the system's are trusted."""
-    ca = config.ca or {}
-    files = [*config.root_ca_pem_files, *ca.get("pem_files", ())]
-    inline = [*config.root_ca_pool, *ca.get("trusted_ca_certs", ())]
-    return [Path(name).read_text("ascii") for name in files] + [_pem(text) for text in inline]
-
-
-def _pem(base64_der: str) -> str:
-    return ssl.DER_cert_to_PEM_cert(base64.b64decode(base64_der))

@@ -1,0 +1,40 @@
+"""From samples to a verdict: pure, so that every sequence can be tested.
+
+An upstream is healthy until proven otherwise. ``fails`` bad samples in a row take it down, ``passes``
+good ones in a row bring it back; one sample of the other kind starts the count again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The outcome of one check; ``reason`` says what was wrong, ``seconds`` how long it took."""
+
+    ok: bool
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is believed of an upstream. ``streak`` counts samples in a row that speak against it."""
+
+    healthy: bool = True
+    streak: int = 0
+    reason: str = ""
+    is_known: bool = False
+    """Whether a sample has confirmed or changed it: before, it is an assumption."""
+
+
+def judge(verdict: Verdict, sample: Sample, *, passes: int, fails: int) -> Verdict:
+    """Return the verdict after ``sample``."""
+    if sample.ok == verdict.healthy:
+        reason = "" if sample.ok else sample.reason
+        return Verdict(verdict.healthy, 0, reason, is_known=True)
+    streak = verdict.streak + 1
+    if streak >= (passes if sample.ok else fails):
+        return Verdict(sample.ok, 0, sample.reason, is_known=True)
+    return replace(verdict, streak=streak)
