@@ -1,0 +1,159 @@
+"""The head of an HTTP/1.1 response: its fields, and how its body is framed (RFC 9112 §6)."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+from quantum.http.message import Response
+from quantum.wire.h1.head import NamePrefixes, canonical, join_head, status_line
+
+SERVER = b"\r\nServer: Quantum"
+_CHUNKED = b"\r\nTransfer-Encoding: chunked"
+_CLOSE = b"\r\nConnection: close"
+_KEEP_ALIVE = b"\r\nConnection: keep-alive"
+
+_DECIDED_HERE = (
+    b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding",
+    b"upgrade",
+)  # fmt: skip
+_STAMPS = (b"date", b"server")
+
+
+class ResponsePrefixes(NamePrefixes):
+    """Name prefixes in which those that the codec decides itself are empty: one look-up tells."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        if name in _DECIDED_HERE or name in _STAMPS:
+            self[name] = b""
+            return b""
+        return super().__missing__(name)
+
+
+_prefixes = ResponsePrefixes()
+
+
+class Stamps:
+    """The lines Server and Date, made once a second for all responses of a process."""
+
+    __slots__ = ("both", "date")
+
+    def __init__(self) -> None:
+        self.both = self.date = b""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the current second; called by the ticker of the entrypoints."""
+        now = time.time()  # noqa: TID251 - the Date field is the wall clock's, whatever a test's says
+        self.date = b"\r\nDate: " + formatdate(now, usegmt=True).encode()
+        self.both = SERVER + self.date
+
+
+class Framing:
+    """How one response is framed: decided from the request and the response, before the first byte."""
+
+    __slots__ = ("chunked", "close", "length", "sends_body")
+
+    def __init__(self, *, sends_body: bool, close: bool) -> None:
+        self.sends_body = sends_body
+        self.close = close
+        self.chunked = False
+        self.length: int | None = None
+
+
+def allows_body(status: int) -> bool:
+    """Whether a response of that status has a body at all (RFC 9110 §6.4.1)."""
+    return status >= 200 and status not in {204, 304}
+
+
+def encode_head(
+    response: Response, stamps: Stamps, *, is_head: bool, http_1_0: bool, close: bool
+) -> tuple[bytes, Framing]:
+    """Return the head with its blank line, and the framing that its body must follow.
+
+    Raises UnsafeField for fields that would break the framing; nothing may then be sent of it.
+    """
+    parts = [status_line(response.status)]
+    lines, stamp, declared = 1, stamps.both, None
+    for name, value in response.headers.fields:
+        prefix = _prefixes[name]
+        if prefix:
+            lines += 1
+            parts.append(prefix)
+            parts.append(value)
+        elif name in _STAMPS:
+            lines += 1
+            parts += (b"\r\n", canonical(name), b": ", value)
+            stamp = _without(stamp, name, stamps)
+        elif name == b"content-length":
+            declared = value
+        elif name == b"connection" and b"close" in value.lower():
+            close = True
+    framing = Framing(sends_body=not is_head and allows_body(response.status), close=close)
+    lines += _frame(response, framing, parts, declared, is_head=is_head, http_1_0=http_1_0)
+    if framing.close:
+        lines += 1
+        parts.append(_CLOSE)
+    elif http_1_0:
+        lines += 1
+        parts.append(_KEEP_ALIVE)
+    parts.append(stamp)
+    return join_head(parts, lines + stamp.count(b"\n")), framing
+
+
+def _without(stamp: bytes, name: bytes, stamps: Stamps) -> bytes:
+    """Return the lines that the codec adds when the handler brought one of them itself."""
+    if name == b"date":
+        return SERVER if stamp is stamps.both else b""
+    return stamps.date if stamp is stamps.both else b""
+
+
+def _frame(
+    response: Response,
+    framing: Framing,
+    parts: list[bytes],
+    declared: bytes | None,
+    *,
+    is_head: bool,
+    http_1_0: bool,
+) -> int:
+    """Add the field that frames the body, if any; return the number of lines added."""
+    if not allows_body(response.status):
+        return 0
+    body = response.body
+    if body.__class__ is bytes:
+        length: int | None = len(body)
+        if is_head and not body:
+            length = None
+    else:
+        length = body.length  # type: ignore[union-attr]
+    if length is None and declared is not None and declared.isdigit():
+        length = int(declared)
+    framing.length = length
+    if length is not None:
+        parts.append(b"\r\nContent-Length: %d" % length)
+        return 1
+    if is_head:
+        return 0
+    if http_1_0:
+        framing.close = True  # the end of the connection is the end of the body
+        return 0
+    framing.chunked = True
+    parts.append(_CHUNKED)
+    return 1
+
+
+def encode_switch(response: Response, protocol: str, accept: bytes, stamps: Stamps) -> bytes:
+    """Return the head of a 101 that switches to ``protocol``; ``accept`` is for WebSocket."""
+    parts = [status_line(101), b"\r\nConnection: Upgrade\r\nUpgrade: ", protocol.encode()]
+    lines = 3
+    if accept:
+        parts += (b"\r\nSec-Websocket-Accept: ", accept)
+        lines += 1
+    for name, value in response.headers.fields:
+        prefix = _prefixes[name]
+        if prefix and name != b"sec-websocket-accept":
+            lines += 1
+            parts += (prefix, value)
+    parts.append(stamps.both)
+    return join_head(parts, lines + 2)

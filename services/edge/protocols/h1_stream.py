@@ -1,0 +1,105 @@
+"""The client's side of a connection that has switched to another protocol (101)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from quantum.errors import BodyAborted
+
+HIGH_WATER = 64 * 1024
+"""Bytes read ahead of the tunnel's reader before the socket is paused."""
+
+
+class UpgradedStream:
+    """A ByteStream over a transport; the connection's protocol forwards its callbacks to it."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._failure: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writers: list[asyncio.Future[None]] = []
+        self._write_paused = False
+        self._read_paused = False
+
+    async def read(self) -> bytes:
+        """Return the next bytes, b"" at the client's end."""
+        while not self._chunks:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                return b""
+            self._reader = self._loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        data = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        if self._read_paused:
+            self._read_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send; waits while the client is slow."""
+        self._check()
+        self._transport.write(data)
+        while self._write_paused:
+            waiter = self._loop.create_future()
+            self._writers.append(waiter)
+            await waiter
+            self._check()
+
+    async def write_end(self) -> None:
+        """End our direction where the transport can; TLS cannot, there it ends with the connection."""
+        if self._failure is None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def abort(self) -> None:
+        """Cut both directions."""
+        self._transport.abort()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # What the connection calls.
+
+    def feed(self, data: bytes) -> None:
+        """Bytes came from the client."""
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size >= HIGH_WATER and not self._read_paused:
+            self._read_paused = True
+            self._transport.pause_reading()
+        self._wake_reader()
+
+    def feed_end(self) -> None:
+        """The client ended its direction."""
+        self._ended = True
+        self._wake_reader()
+
+    def fail(self) -> None:
+        """The connection is gone."""
+        self._failure = BodyAborted("the client closed the upgraded connection")
+        self._wake_reader()
+        self.set_write_paused(False)
+
+    def set_write_paused(self, paused: bool) -> None:
+        """The transport's buffer is full, or has room again."""
+        self._write_paused = paused
+        if not paused:
+            writers, self._writers = self._writers, []
+            for writer in writers:
+                if not writer.done():
+                    writer.set_result(None)
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

@@ -1,0 +1,77 @@
+"""What a connection asks of the entrypoint it came in by; the same for every HTTP version."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from quantum.http.handler import Next
+from quantum.http.message import Request, Response
+from services.edge.protocols.deadlines import Deadlines
+from services.edge.protocols.h1_head import Stamps
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The bounds of one server's connections: bytes and seconds (0: none)."""
+
+    max_head_bytes: int
+    header: float
+    idle: float
+    read_idle: float
+    write_idle: float
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request that has ended: what the access log and the metrics want to know."""
+
+    request: Request
+    response: Response | None
+    status: int
+    sent: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Site:
+    """One server of a configuration, compiled. Requests take the site that is current when they begin.
+
+    ``before`` sees a request first (who is the client); ``fail`` turns an exception into an answer
+    and never raises; ``ended`` hears of every exchange, None when nobody wants to.
+    """
+
+    name: str
+    handle: Next
+    fail: Callable[[Request, Exception], Awaitable[Response]]
+    limits: Limits
+    before: Callable[[Request], None] | None = None
+    ended: Callable[[Exchange], None] | None = None
+
+
+class Host(Protocol):
+    """The entrypoint, as its connections see it."""
+
+    loop: asyncio.AbstractEventLoop
+    site: Site
+    stamps: Stamps
+    deadlines: Deadlines
+    is_draining: bool
+
+    def joined(self, connection: HttpConnection) -> None:
+        """A connection speaks HTTP now."""
+
+    def left(self, connection: HttpConnection) -> None:
+        """It is gone."""
+
+
+class HttpConnection(Protocol):
+    """A connection of any version, as its entrypoint sees it."""
+
+    def drain(self) -> None:
+        """Take no new request; close when what runs has ended."""
+
+    def abort(self) -> None:
+        """Cut it."""
