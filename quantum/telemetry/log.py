@@ -46,11 +46,12 @@ class LineWriter:
         self._stream = stream
         self.dropped = 0
         self._told = 0
-        self._poll = None
+        self._poll: select.poll | None = None
         if stream is not None and hasattr(select, "poll"):
             with suppress(OSError, ValueError, AttributeError):  # no descriptor behind it
-                self._poll = select.poll()
-                self._poll.register(stream.fileno(), select.POLLOUT)
+                poll = select.poll()
+                poll.register(stream.fileno(), select.POLLOUT)
+                self._poll = poll
 
     def write(self, line: str) -> None:
         """Write one line, or drop it if that would wait. Never raises."""

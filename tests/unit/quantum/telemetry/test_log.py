@@ -6,21 +6,31 @@ import io
 import json
 import logging
 import os
+from types import SimpleNamespace
 
 import pytest
 import structlog
 
 from quantum.ids import PROCESS_ID
+from quantum.telemetry import log
 from quantum.telemetry.log import LineWriter, configure_logging, is_enabled
 
 
 @pytest.fixture
-def lines(capsys):
-    """Log as JSON to what pytest captures; the configuration before is put back."""
+def stream(monkeypatch):
+    """Standard error of the module under test."""
+    stream = io.StringIO()
+    monkeypatch.setattr(log, "sys", SimpleNamespace(stderr=stream, stdout=stream))
+    return stream
+
+
+@pytest.fixture
+def lines(stream):
+    """Log as JSON into memory; the configuration before is put back."""
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logging("INFO", "json")
-    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     structlog.configure(**before)
     root.handlers, root.level = handlers, level
     logging.captureWarnings(capture=False)
@@ -125,9 +135,9 @@ def test_a_closed_output_is_no_error():
     assert writer.dropped == 1
 
 
-def test_console_lines_are_for_people(lines, capsys):
+def test_console_lines_are_for_people(lines, stream):
     configure_logging("INFO", "console")
     structlog.get_logger("quantum.x").info("happened", what="a thing")
-    text = capsys.readouterr().err
+    text = stream.getvalue()
     assert "happened" in text
     assert not text.startswith("{")
