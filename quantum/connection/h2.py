@@ -186,6 +186,7 @@ class H2Connection(asyncio.Protocol, H2Sink):
             self.fail(H2Failure(repr(error)))
         finally:
             self.is_reading = False
+        self.batch_received()
         self.flush()
 
     def eof_received(self) -> bool:
@@ -263,6 +264,9 @@ class H2Connection(asyncio.Protocol, H2Sink):
         self.loop.call_soon(self.close)
 
     # What a role makes of it.
+
+    def batch_received(self) -> None:
+        """Hear that everything which came with one read of the socket was told."""
 
     def lost(self, failure: Exception) -> None:
         """Hear that the socket is gone."""

@@ -67,14 +67,18 @@ class ServerStream(H2Stream):
         self._is_tunnel = False
         self._resets_when_sent = False
 
-    def begin(self, ended: bool) -> None:
-        """Start the handler."""
+    def expect_body(self) -> None:
+        """Prepare for the bytes that follow the head."""
+        self.open_body(length_of(self._fields))
+        self._is_tunnel = field_value(self._fields, b":protocol") is not None
+
+    def begin(self) -> None:
+        """Start the handler; a body that came with its head is bytes."""
         body: AnyBody = b""
-        if not ended:
-            fields = self._fields
-            body = self.open_body(length_of(fields))
-            self._is_tunnel = field_value(fields, b":protocol") is not None
-        self.task = drive(self._run(b"" if self._is_tunnel else body), self.server.loop)
+        if self.body is not None and not self._is_tunnel:
+            whole = self.body.take_all()
+            body = self.body if whole is None else whole
+        self.task = drive(self._run(body), self.server.loop)
 
     async def _run(self, body: AnyBody) -> None:
         request: Request | None = None
@@ -88,7 +92,7 @@ class ServerStream(H2Stream):
                 response = application.failed(request, error)
             await self._respond(request, response)
         except (BodyAborted, ClientGone, H2Failure):
-            self.reset(INTERNAL_ERROR)
+            self._break_off()
         except Exception as error:  # noqa: BLE001 - a handler's defect ends its request, no more
             _log.exception("handler_failed", request=request and request.id)
             self._fail(request, error)
@@ -99,7 +103,7 @@ class ServerStream(H2Stream):
 
     def _fail(self, request: Request | None, error: Exception) -> None:
         if self._is_head_sent or self.is_closed:
-            self.reset(INTERNAL_ERROR)
+            self._break_off()
             return
         answer = self.server.application.failed(request, HttpError(500, repr(error)))
         body = answer.body if isinstance(answer.body, bytes) else b""
@@ -109,6 +113,12 @@ class ServerStream(H2Stream):
             return  # the stream went away meanwhile
         if body:
             self.end(body)
+
+    def _break_off(self) -> None:
+        """Reset, after what the windows let go: the peer shall see that an answer had begun."""
+        if self._is_head_sent and not self.is_closed:
+            self.server.flush()
+        self.reset(INTERNAL_ERROR)
 
     async def _respond(self, request: Request | None, response: Response) -> None:
         body = response.body
@@ -197,6 +207,7 @@ class H2Server(H2Connection):
         self._settings = settings
         self._on_lost = on_lost
         self._streams: dict[int, ServerStream] = {}
+        self._fresh: list[ServerStream] = []
         self._handling = 0
         self._idle: asyncio.Future[None] | None = None
         self._budget = float(settings.resets[0])
@@ -211,7 +222,19 @@ class H2Server(H2Connection):
             return
         self._handling += 1
         stream = self._streams[stream_id] = ServerStream(self, stream_id, fields)
-        stream.begin(ended)
+        if not ended:
+            stream.expect_body()
+        self._fresh.append(stream)
+
+    def batch_received(self) -> None:
+        """Start what came; a request that was reset in the same breath never starts."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            for stream in fresh:
+                if stream.is_closed:
+                    self._handling -= 1
+                else:
+                    stream.begin()
 
     def bytes_received(self, stream_id: int, data: bytes, ended: bool) -> None:
         """Pass body bytes on."""

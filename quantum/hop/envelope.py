@@ -45,6 +45,7 @@ _FORBIDDEN = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
 )
 """Fields of one connection: HTTP/2 refuses a message with them (RFC 9113 §8.2.2)."""
+_BLANKS = frozenset((b" ", b"\t"))
 _PLAIN_TARGET = re.compile(r"/[!-~]*")
 _PLAIN_AUTHORITY = re.compile(r"[!-~]*")
 _PLAIN_METHOD = re.compile(r"[A-Z]+")
@@ -70,11 +71,16 @@ def _plain(value: bytes) -> str:
     return unquote_to_bytes(value).decode("utf-8", "surrogateescape")
 
 
-_SAFE = "".join(chr(c) for c in range(0x20, 0x7F) if chr(c) != "%")
+_SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 
 
 def _travels(fields: Iterable[Field]) -> list[Field]:
-    return [f for f in fields if f[0] not in _FORBIDDEN and not f[0].startswith(PREFIX)]
+    """Return what is the message's own, without the blanks around values that HTTP/2 refuses."""
+    kept = [f for f in fields if f[0] not in _FORBIDDEN and not f[0].startswith(PREFIX)]
+    for index, (name, value) in enumerate(kept):
+        if value[:1] in _BLANKS or value[-1:] in _BLANKS:
+            kept[index] = (name, value.strip(b" \t"))
+    return kept
 
 
 # Requests, at the near end.

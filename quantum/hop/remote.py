@@ -98,9 +98,10 @@ class RemoteHandler:
         """
         tried: set[Peer] = set()
         patience: _Patience | None = None
+        retries = 0
         while True:
             peer = self._directory.pick(self._address.room, tried)
-            if peer is None or len(tried) >= MAX_TRIES:
+            if peer is None:
                 patience = patience or _Patience(request.deadline)
                 await self._wait_for_process(request, patience)
                 tried.clear()
@@ -121,15 +122,17 @@ class RemoteHandler:
             except RequestFailed as failure:
                 if failure.error_code == CANCEL:
                     return Response(502, abort=True)  # the far handler's own wish
-                self._judge(request, failure, len(tried))
+                retries += 1
+                self._judge(request, failure, retries)
                 tried.add(peer)
 
     # Whether to go on.
 
     def _judge(self, request: Request, failure: RequestFailed, retries: int) -> None:
         """Return if the request may be sent again; HttpError 502 otherwise."""
-        is_safe = not failure.was_processed or request.method in IDEMPOTENT
-        if is_safe and isinstance(request.body, bytes) and retries + 1 < MAX_TRIES:
+        is_broken = failure.error_code is None  # the process died; a reset is a handler's failure
+        is_safe = not failure.was_processed or (is_broken and request.method in IDEMPOTENT)
+        if is_safe and isinstance(request.body, bytes) and retries < MAX_TRIES:
             self._metrics.retries.labels(self._address.room).inc()
             return
         self._metrics.failures.labels(self._address.room).inc()
