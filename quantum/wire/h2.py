@@ -80,6 +80,7 @@ class H2Settings:
             stream_reset_rate_limit=self.resets,
             glitch_rate_limit=self.glitches,
             max_continuations=self.continuations,
+            max_send_header_block_length=max(self.field_bytes, 64 * 1024),
             max_inbound_header_list_size=self.field_bytes,
             max_inbound_header_count=self.field_count,
         )
@@ -176,7 +177,7 @@ class H2Codec:
                 sink.bytes_received(event.stream_id, event.data, event.end_stream)
             elif isinstance(event, ngh2.StreamClosed):
                 if event.error_code:
-                    self._repair_window()
+                    pass
                 sink.stream_closed(event.stream_id, event.error_code)
             elif isinstance(event, ngh2.RequestReceived):
                 sink.request_received(event.stream_id, event.headers, event.end_stream)
