@@ -14,7 +14,6 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from weakref import WeakSet
 
 import structlog
 from aiohttp import web
@@ -55,7 +54,7 @@ class AdminListener:
         self._log = log
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
-        self._spoke: WeakSet[object] = WeakSet()
+        self._silent: set[web.RequestHandler] = set()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -125,16 +124,18 @@ class AdminListener:
         assert self._runner is not None
         assert self._runner.server is not None
         protocol: web.RequestHandler = self._runner.server()
+        self._silent.add(protocol)
         asyncio.get_running_loop().call_later(HEADER_SECONDS, self._close_if_silent, protocol)
         return protocol
 
     def _close_if_silent(self, protocol: web.RequestHandler) -> None:
         """Close a connection without a request so far: aiohttp itself waits for the first for ever."""
-        if protocol not in self._spoke:
+        if protocol in self._silent:
+            self._silent.discard(protocol)
             protocol.force_close()
 
     async def _handle(self, request: web.Request) -> web.Response:
-        self._spoke.add(request.protocol)
+        self._silent.discard(request.protocol)
         refusal = self.rules.check(request.method, request.headers)
         if refusal is not None:
             self._log.warning(
