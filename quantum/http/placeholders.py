@@ -39,9 +39,17 @@ class Mode(Enum):
     OR_ERROR = "or_error"
 
 
-def compile_template(template: str, mode: Mode = Mode.ALL) -> Template:
+Change = Callable[[str, str, Request], str]
+"""Makes of (key, value, request) what is inserted: for values that must be escaped."""
+
+
+def compile_template(
+    template: str, mode: Mode = Mode.ALL, change: Change | None = None
+) -> Template:
     """Return a function that expands ``template`` for a request."""
     parts = _parse(template, mode)
+    if change is not None:
+        parts = [p if isinstance(p, str) else (p[0], _changed(p[0], p[1], change)) for p in parts]
     if len(parts) == 1 and isinstance(parts[0], str):
         text = parts[0]
         return lambda request: text
@@ -173,6 +181,14 @@ def _many(parts: list[Part], mode: Mode) -> Template:
         return "".join(texts)
 
     return expand
+
+
+def _changed(key: str, lookup: Lookup, change: Change) -> Lookup:
+    def changed(request: Request) -> str | None:
+        value = lookup(request)
+        return None if value is None else change(key, value, request)
+
+    return changed
 
 
 def _required(key: str, lookup: Lookup) -> Lookup:

@@ -12,17 +12,18 @@ every link is a closure and a route that always matches is no link at all.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from quantum.errors import HttpError
 from quantum.http.failure import describe, failed_status, log_failure, status_of
-from quantum.http.handler import Handler, Middleware, Next
+from quantum.http.handler import Handler, Linked, Middleware, Next
 from quantum.http.headers import Headers
 from quantum.http.matcher import Matcher, all_of, any_of
 from quantum.http.message import Request, Response
 from quantum.http.response_fields import merging
 from quantum.modules.config import ErrorRoutes, ModuleConfig, RouteConfig
 
-MakeHandler = Callable[[ModuleConfig], Handler | Middleware]
+MakeHandler = Callable[[ModuleConfig], Handler | Middleware | Linked]
 MakeMatcher = Callable[[ModuleConfig], Matcher]
 
 
@@ -75,7 +76,10 @@ class RouteCompiler:
         return _conditional(matches, inside, following)
 
     def _compile_handler(self, module: ModuleConfig, inside: Next) -> Next:
-        handler = self._make_handler(module)
+        handler: Any = self._make_handler(module)
+        if not module.spec.terminal and hasattr(handler, "link"):
+            linked: Next = handler.link(inside)
+            return linked
         handle: Callable[..., Awaitable[Response]] = handler.handle
         if module.spec.terminal:
             return merging(handle, module.spec.id)
