@@ -31,12 +31,17 @@ class Payload(BaseModel):
 
 
 class ConfigRevision(Payload):
-    """The configuration that the whole deployment runs. ``revision`` is the hash of ``document``."""
+    """The configuration that the whole deployment runs. ``revision`` is the hash of ``document``.
+
+    ``process`` wrote it and has applied it already: it MUST NOT apply it again when the bucket's watch
+    brings it back, for by then it may be about to write the next one.
+    """
 
     revision: str
     document: dict[str, Any]
     author: str
     at: datetime
+    process: str = ""
 
 
 class ConfigApplied(Payload):

@@ -153,6 +153,7 @@ class RevisionStore:
             document=revision.document,
             author=author,
             at=self._context.clock.now(),
+            process=PROCESS_ID,
         )
         try:
             bucket = await self._context.bus.bucket(CONFIG)
@@ -192,7 +193,8 @@ class RevisionStore:
         if before is None:
             await bucket.delete(ACTIVE)
         else:
-            await bucket.put(ACTIVE, before.model_copy(update={"at": self._context.clock.now()}))
+            now = {"at": self._context.clock.now(), "process": PROCESS_ID}
+            await bucket.put(ACTIVE, before.model_copy(update=now))
 
     def _keep_unshared(self, entry: ConfigRevision, error: BusUnavailable) -> Outcome:
         if self._others:
