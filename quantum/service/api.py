@@ -100,9 +100,13 @@ class ConfigSwitch(Protocol):
 
 
 class StopProcess(Protocol):
-    """Asks this process to stop, as SIGTERM would."""
+    """Asks this process to stop, as SIGTERM would.
 
-    def __call__(self, reason: str) -> None:
+    With ``failure`` the process ends with a non-zero status: pass it as the ``on_failure`` of a TaskSet
+    whose work the room cannot do without (``lambda error: context.stop_process("…", error)``).
+    """
+
+    def __call__(self, reason: str, failure: BaseException | None = None) -> None:
         """Begin the stop; returns at once."""
 
 

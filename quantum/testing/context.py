@@ -76,10 +76,13 @@ class StopRecorder:
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
+        self.failures: list[BaseException] = []
 
-    def __call__(self, reason: str) -> None:
-        """Note ``reason``."""
+    def __call__(self, reason: str, failure: BaseException | None = None) -> None:
+        """Note ``reason`` and ``failure``."""
         self.reasons.append(reason)
+        if failure is not None:
+            self.failures.append(failure)
 
 
 class _AbsentRoom:
