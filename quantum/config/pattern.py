@@ -49,6 +49,11 @@ class Pattern:
             return None
         return [_text(match.group(index)) for index in range(self._compiled.groups + 1)]
 
+    def expand(self, text: str, template: str) -> str | None:
+        """Return ``template`` filled with the groups of the first match; None without one."""
+        match = self._compiled.search(text.encode("utf-8", "surrogateescape"))
+        return None if match is None else _text(self._expand(match, template))
+
     def replace(self, text: str, template: str) -> str:
         """Return ``text`` with every match replaced by ``template``."""
         data = text.encode("utf-8", "surrogateescape")

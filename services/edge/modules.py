@@ -1,0 +1,61 @@
+"""The modules that run in edge: Caddy's matchers and the handlers that need no other room."""
+
+from __future__ import annotations
+
+from quantum.modules.spec import ModuleSpec
+
+
+def _handler(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
+    return ModuleSpec(
+        id=f"http.handlers.{name}",
+        room="edge",
+        config=f"services.edge.handler_configs:{model}",
+        implementation=f"services.edge.handlers.{implementation}",
+        summary=summary,
+    )
+
+
+def _matcher(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
+    return ModuleSpec(
+        id=f"http.matchers.{name}",
+        room="edge",
+        config=f"services.edge.matcher_configs:{model}",
+        implementation=f"services.edge.matchers.{implementation}",
+        summary=summary,
+    )
+
+
+MODULES: tuple[ModuleSpec, ...] = (
+    _handler("error", "ErrorConfig", "error:Error", "fails with a status, for the error routes"),
+    _handler("headers", "HeadersConfig", "headers:HeaderChanges", "changes fields both ways"),
+    _handler("map", "MapConfig", "map:Map", "placeholders that follow from another's value"),
+    _handler(
+        "request_body", "RequestBodyConfig", "request_body:RequestBody", "bounds or replaces a body"
+    ),
+    _handler("rewrite", "RewriteConfig", "rewrite:Rewrite", "changes method and target"),
+    _handler(
+        "static_response", "StaticResponseConfig", "static_response:StaticResponse",
+        "a fixed answer, a redirect, early hints",
+    ),
+    _handler("subroute", "SubrouteConfig", "subroute:Subroute", "a chain inside a chain"),
+    _handler("vars", "VarsConfig", "vars:Vars", "leaves values for later handlers"),
+    _matcher("client_ip", "AddressConfig", "address:client_ip", "the client behind trusted proxies"),
+    _matcher("header", "HeaderConfig", "header:header", "values of fields"),
+    _matcher(
+        "header_regexp", "HeaderRegexpConfig", "regexps:header_regexp", "fields by expression"
+    ),
+    _matcher("host", "HostConfig", "host:host", "names, with wildcard labels"),
+    _matcher("method", "MethodConfig", "request_line:method", "the method"),
+    _matcher("not", "NotConfig", "negation:negation", "none of its matcher sets"),
+    _matcher("path", "PathConfig", "path:path", "the path: exact, prefix, suffix, part, glob"),
+    _matcher("path_regexp", "RegexpConfig", "regexps:path_regexp", "the path by expression"),
+    _matcher("protocol", "ProtocolConfig", "request_line:protocol", "scheme, version or gRPC"),
+    _matcher("query", "QueryConfig", "query:query", "values in the query"),
+    _matcher("remote_ip", "AddressConfig", "address:remote_ip", "the peer of the connection"),
+    _matcher("tls", "TlsConfig", "request_line:tls", "whether it came over TLS"),
+    _matcher("vars", "VarsConfig", "variables:variables", "variables and placeholders"),
+    _matcher(
+        "vars_regexp", "VarsRegexpConfig", "regexps:vars_regexp", "variables by expression"
+    ),
+)  # fmt: skip
+"""In the order of the generated documentation."""
