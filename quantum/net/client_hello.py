@@ -1,0 +1,77 @@
+"""The server name a TLS client asks for, read before the handshake begins (RFC 8446 §4.1.2, RFC 6066 §3).
+
+Knowing it first lets a certificate be fetched while the client waits, and every setting be chosen by
+name. Whatever looks wrong is left to OpenSSL, which knows the right alert for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_HELLO = 64 * 1024
+"""Bytes of records to wait for: a hello with post-quantum keys and every extension has about two KiB."""
+
+_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
+
+
+@dataclass(frozen=True)
+class ClientHello:
+    """What was learnt; ``server_name`` is "" when none was sent, or when the hello makes no sense."""
+
+    server_name: str = ""
+
+
+def read_client_hello(data: bytes) -> ClientHello | None:
+    """Return the hello at the start of ``data``, None while more bytes are needed."""
+    try:
+        hello = _join_records(data)
+        if hello is None:
+            return None if len(data) < MAX_HELLO else ClientHello()
+        return ClientHello(_server_name(hello))
+    except (IndexError, ValueError):
+        return ClientHello()
+
+
+def _join_records(data: bytes) -> bytes | None:
+    """Return the first handshake message of the records in ``data``, None when it is not complete."""
+    message, position = b"", 0
+    while True:
+        if len(data) > position and data[position] != _HANDSHAKE:
+            raise ValueError("not a handshake record")
+        if len(data) < position + 5:
+            return None
+        length = int.from_bytes(data[position + 3 : position + 5], "big")
+        message += data[position + 5 : position + 5 + length]
+        position += 5 + length
+        if len(message) >= 4:
+            if message[0] != _CLIENT_HELLO:
+                raise ValueError("not a hello")
+            size = int.from_bytes(message[1:4], "big")
+            if len(message) >= 4 + size:
+                return message[4 : 4 + size]
+        if position > len(data):
+            return None
+
+
+def _server_name(hello: bytes) -> str:
+    position = 2 + 32  # version, random
+    position += 1 + hello[position]  # session id
+    position += 2 + int.from_bytes(hello[position : position + 2], "big")  # cipher suites
+    position += 1 + hello[position]  # compression
+    end = position + 2 + int.from_bytes(hello[position : position + 2], "big")
+    position += 2
+    while position + 4 <= min(end, len(hello)):
+        kind = int.from_bytes(hello[position : position + 2], "big")
+        size = int.from_bytes(hello[position + 2 : position + 4], "big")
+        if kind == _SERVER_NAME:
+            return _first_name(hello[position + 4 : position + 4 + size])
+        position += 4 + size
+    return ""
+
+
+def _first_name(extension: bytes) -> str:
+    """Return the host name of a server_name list, lower case, without a final dot."""
+    if len(extension) < 5 or extension[2] != 0:
+        return ""
+    size = int.from_bytes(extension[3:5], "big")
+    return extension[5 : 5 + size].decode("ascii").lower().removesuffix(".")

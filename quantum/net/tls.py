@@ -1,0 +1,52 @@
+"""TLS contexts of servers: what is offered, and the certificate that goes with it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Forward secrecy and AEAD only (RFC 9325 §4.2); TLS 1.3 has nothing else."""
+
+VERSIONS = {"tls1.2": ssl.TLSVersion.TLSv1_2, "tls1.3": ssl.TLSVersion.TLSv1_3}
+"""The versions that may be configured, in Caddy's spelling; older ones are not for use (RFC 8996)."""
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """What connections under one policy agree on. ``alpn`` in order of preference."""
+
+    alpn: tuple[str, ...] = ()
+    minimum: str = "tls1.2"
+    maximum: str = "tls1.3"
+
+
+def make_server_context(chain: Path, key: Path | None, settings: TlsSettings) -> ssl.SSLContext:
+    """Return a context with the certificate chain and key of these PEM files (one file: ``key`` None).
+
+    OSError or ssl.SSLError (an OSError) when they cannot be read or do not belong together.
+    """
+    context = bare_context(settings)
+    context.load_cert_chain(chain, key)
+    return context
+
+
+def bare_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Return a context without certificate: its handshakes end in the alert that says so."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = VERSIONS[settings.minimum]
+    context.maximum_version = VERSIONS[settings.maximum]
+    context.set_ciphers(CIPHERS_TLS12)
+    context.options |= (
+        ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    )
+    if settings.alpn:
+        context.set_alpn_protocols(list(settings.alpn))
+    return context
+
+
+def names_to_try(name: str) -> tuple[str, ...]:
+    """Return the names under which a certificate for ``name`` may be kept: itself, its wildcard."""
+    _, dot, parent = name.partition(".")
+    return (name, f"*.{parent}") if dot and parent else (name,)
