@@ -20,7 +20,7 @@ from quantum.hop.envelope import (
     request_fields,
 )
 from quantum.hop.peer import Peer, UnreachableError
-from quantum.http.body import AnyBody, StreamBody, discard
+from quantum.http.body import AnyBody, discard
 from quantum.http.headers import Field, Headers
 from quantum.http.message import ByteStream, Request, Response, SendInformational
 from quantum.wire.h2 import CANCEL, Fields
@@ -110,8 +110,6 @@ class RemoteHandler:
                 return await self._try(peer, request)
             except RevisionLackingError:
                 peer.known.discard(self._field[1])
-                if not isinstance(request.body, bytes) and _is_used(request.body):
-                    raise
                 patience = patience or _Patience(request.deadline)
                 await self._wait_for_revision(request, patience)
             except UnreachableError:
@@ -160,11 +158,15 @@ class RemoteHandler:
     async def _try(self, peer: Peer, request: Request) -> Response:
         connection = peer.ready() or await peer.connect()
         key = self._field[1]
-        if key in peer.known:
-            return await self._exchange(connection, request)
-        if not isinstance(request.body, bytes):
-            await self._probe(connection, request)  # a body that is on its way comes only once
-        response = await self._exchange(connection, request)
+        if isinstance(request.body, bytes):
+            response = await self._exchange(connection, request)
+        else:
+            if key not in peer.known:
+                await self._probe(connection, request)  # a body on its way comes only once
+            try:
+                response = await self._exchange(connection, request)
+            except RevisionLackingError as error:
+                raise HttpError(503, "the room dropped the revision", _RETRY_AFTER) from error
         peer.known.add(key)
         return response
 
@@ -195,11 +197,6 @@ class RemoteHandler:
         if tunnel is not None:
             response.upgrade = partial(_run_tunnel, tunnel)
         return response
-
-
-def _is_used(body: AnyBody) -> bool:
-    """Whether a pulled body was closed by the request that failed."""
-    return isinstance(body, StreamBody) and body.is_ended
 
 
 _RETRY_AFTER = ((b"retry-after", b"1"),)

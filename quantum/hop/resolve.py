@@ -52,12 +52,12 @@ class Hop:
         """``make_remote(room, revision, path)`` makes the handler that travels."""
         self._rooms = rooms
         self.table = table
-        self._make_remote = make_remote
+        self.make_remote = make_remote
 
     def handler(self, room: str, revision: str, path: str) -> Handler:
         """Return the handler at ``path`` of ``revision`` in ``room``; KeyError is a defect of a local room."""
         if room not in self._rooms:
-            return self._make_remote(room, revision, path)
+            return self.make_remote(room, revision, path)
         handler = self.table.find(room, revision, path)
         if handler is None:
             raise KeyError(f"room {room} has no handler at {path} in revision {revision}")

@@ -103,11 +103,11 @@ class HopServer:
     # What a connection asks.
 
     def accept(self, fields: Fields, body: AnyBody) -> tuple[Request, Handle]:
-        """Open an envelope and find its handler; HttpError 403, 404 or "revision lacking"."""
+        """Open an envelope and find its handler; HttpError 502 for a wrong token, 404 or "revision lacking"."""
         envelope, own = split_fields(fields)
         if not hmac.compare_digest(envelope.get(TOKEN, b""), self._token):
             _log.warning("hop_token_refused")
-            raise HttpError(403, "the token is not this deployment's")
+            raise HttpError(502, "the token is not this deployment's")
         room, revision, path = self._address(envelope.get(HANDLER, b""))
         handler = self._table.find(room, revision, path)
         if handler is None:
