@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, field_validator
 from quantum.config.model import StrictModel
 
 DEFAULT_LOG = "default"
-LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "PANIC", "FATAL")
 
 
 def _upper(value: Any) -> Any:
@@ -23,13 +22,13 @@ class Encoder(StrictModel):
 
 
 class Writer(StrictModel):
-    """``caddy.logging.writers``: only standard error; a container runtime or systemd keeps it."""
+    """``caddy.logging.writers``: where a container runtime or systemd listens, or nowhere."""
 
-    output: Literal["stderr"]
+    output: Literal["stderr", "stdout", "discard"]
 
 
 class LogConfig(StrictModel):
-    """One log. Without ``encoder``: console when standard error is a terminal, else JSON."""
+    """One log. Without ``encoder``: console when its output is a terminal, else JSON."""
 
     level: Annotated[
         Literal["DEBUG", "INFO", "WARN", "ERROR", "PANIC", "FATAL"], BeforeValidator(_upper)
