@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator
 from quantum.config.model import StrictModel, StrictRoot
 from quantum.config.pattern import PatternText
 from quantum.modules.config import MatcherSet
+from quantum.modules.hosts import to_ascii
 
 PROTOCOLS = (
     "http", "https", "grpc", "http/1.0", "http/1.0+", "http/1.1", "http/1.1+", "http/2", "http/2+",
@@ -29,19 +30,6 @@ class HostConfig(StrictRoot[list[str]]):
             if first != index:
                 raise ValueError(f"host {name!r} at index {first} is repeated at index {index}")
         return names
-
-
-def to_ascii(name: str) -> str:
-    """Return a host name in lower case, its labels in punycode where they are not ASCII."""
-    if name.isascii():
-        return name.lower()
-    try:
-        return ".".join(
-            label.lower() if label.isascii() else label.encode("idna").decode()
-            for label in name.split(".")
-        )
-    except UnicodeError as error:
-        raise ValueError(f"host {name!r} cannot be written in ASCII: {error}") from None
 
 
 class PathConfig(StrictRoot[list[str]]):

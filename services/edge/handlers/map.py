@@ -16,7 +16,6 @@ from quantum.http.placeholders import compile_template, to_text
 from quantum.modules.lifetime import Provision
 from services.edge.handler_configs import MapConfig, MappingConfig
 
-
 Output = Callable[[Request, str], "str | None"]
 """Gives a destination's value for (request, source); None for the default."""
 
