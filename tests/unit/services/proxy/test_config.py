@@ -1,0 +1,91 @@
+"""What a reverse_proxy may say, and the words with which it is refused."""
+
+import pytest
+
+from quantum.config.model import locate
+from quantum.errors import ConfigError
+from quantum.modules.config import use_registry
+from quantum.modules.registry import Registry
+from services.proxy.config import ReverseProxyConfig
+from services.proxy.manifest import MANIFEST
+
+
+def parse(**fields):
+    with use_registry(Registry(MANIFEST.modules)):
+        return ReverseProxyConfig.parse(locate(fields, "here"))
+
+
+def test_the_defaults_are_caddys():
+    config = parse(
+        upstreams=[{"dial": "localhost:80"}],
+        transport={"protocol": "http"},
+        health_checks={"active": {}, "passive": {}},
+        load_balancing={"try_duration": "1s"},
+    )
+    transport, active = config.transport.config, config.health_checks.active
+    assert (transport.dial_timeout, transport.keep_alive.idle_timeout) == (3, 120)
+    assert transport.keep_alive.max_idle_conns_per_host == 32
+    assert transport.max_response_header_size == 10 * 1024 * 1024
+    assert (active.interval, active.timeout, active.passes, active.fails) == (30, 5, 1, 1)
+    assert (active.method, active.target) == ("GET", "/")
+    assert config.health_checks.passive.max_fails == 1
+    assert config.load_balancing.interval == 0.25
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"rewrite": {"method": "GET"}}, "here.rewrite"),
+        ({"dynamic_upstreams": {"source": "a"}}, "here.dynamic_upstreams"),
+        ({"Request_Buffers": 4096}, "here.Request_Buffers"),
+        ({"load_balancing": {"retry_match": [{}]}}, "here.load_balancing.retry_match"),
+        (
+            {"transport": {"protocol": "http", "proxy_protocol": "v2"}},
+            "here.transport.proxy_protocol",
+        ),
+    ],
+)
+def test_what_is_not_built_yet_is_refused_when_it_is_set(fields, place):
+    with pytest.raises(ConfigError) as caught:
+        parse(**fields)
+    assert str(caught.value) == f"{place}: known to Caddy, not built here yet: {place}"
+
+
+def test_what_is_not_built_yet_may_be_switched_off():
+    assert parse(request_buffers=0, handle_response=[], rewrite=None).request_buffers == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"upstreams": [{"dial": "localhost"}]}, "has no port"),
+        ({"upstreams": [{"dial": "localhost:1-9"}]}, "range of ports"),
+        ({"upstreams": [{"dial": "udp/localhost:1"}]}, "cannot be dialled"),
+        ({"upstreams": [{"dial": "{env.UP}:80"}]}, "placeholders"),
+        ({"upstream": []}, "unknown field"),
+        ({"trusted_proxies": ["10.0.0.0/99"]}, "10.0.0.0/99"),
+        ({"health_checks": {"active": {"expect_body": "("}}}, "regular expression"),
+        ({"health_checks": {"active": {"expect_status": 42}}}, "status code"),
+        ({"transport": {"protocol": "http", "versions": ["2"]}}, "not built here yet"),
+        ({"transport": {"protocol": "http", "versions": ["4"]}}, "none of"),
+        ({"load_balancing": {"selection_policy": {"policy": "round-robin"}}}, "round_robin"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_place(fields, problem):
+    with pytest.raises(ConfigError) as caught:
+        parse(**fields)
+    assert str(caught.value).startswith("here")
+    assert problem in str(caught.value)
+
+
+def test_checks_are_the_same_only_where_the_whole_way_to_the_upstream_is():
+    def checker(dial="a:1", **fields):
+        return parse(upstreams=[{"dial": dial}], **fields).checker_id(dial)
+
+    plain = checker(health_checks={"active": {"path": "/h"}})
+    assert plain == checker(health_checks={"active": {"path": "/h"}}, flush_interval=-1)
+    assert plain != checker(health_checks={"active": {"path": "/i"}})
+    assert plain != checker("a:2", health_checks={"active": {"path": "/h"}})
+    assert plain != checker(
+        health_checks={"active": {"path": "/h"}}, transport={"protocol": "http", "tls": {}}
+    )
