@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from quantum.config.model import Located, StrictModel, locate, path_of
+from quantum.errors import ConfigError
 from quantum.modules.registry import Registry
 from quantum.modules.spec import ModuleSpec
 
@@ -62,8 +63,15 @@ def parse_inline(namespace: str, value: Any) -> ModuleConfig:
 def parse_named(namespace: str, name: str, value: Any, path: str) -> ModuleConfig:
     """Validate a module that is named by its key in a map; ``value`` may be any JSON."""
     spec = _registry.get().get(namespace, name, path)
-    model = spec.load_config()
-    return _remember(ModuleConfig(spec, model.parse(locate(value, path)), path, value))
+    located = locate(value, path)
+    try:
+        config = spec.load_config().parse(located)
+    except ConfigError as error:
+        # Only objects know their path: what is wrong with a list or a text is told relative to it.
+        if path_of(located) or not (error.path == "" or error.path.startswith("[")):
+            raise
+        raise ConfigError(path + error.path, error.problem, error.remedy) from None
+    return _remember(ModuleConfig(spec, config, path, value))
 
 
 def _remember(module: ModuleConfig) -> ModuleConfig:
