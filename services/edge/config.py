@@ -1,0 +1,182 @@
+"""``apps.http``: servers, where they listen, how they speak TLS and what they serve (Caddy's fields).
+
+Every field of Caddy's server is known here. One that is not obeyed yet may say what it would anyway
+and is refused by name otherwise: a bound that is silently not kept is worse than an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from quantum.config.model import StrictModel
+from quantum.config.units import Duration, NetworkAddress, StringArray
+from quantum.modules.config import ErrorRoutes, InlineModule, RouteConfig
+
+MAX_HEAD_BYTES = 16 * 1024
+"""Caddy's ``max_header_bytes`` since June 2026."""
+
+Protocol = Literal["h1", "h2", "h2c", "h3"]
+TlsVersion = Literal["tls1.2", "tls1.3"]
+
+
+def _refuse(value: Any) -> Any:
+    if value in (None, False, 0, "", [], {}):
+        return None
+    raise ValueError("known to Caddy, not built here yet")
+
+
+NotBuilt = Annotated[Any, BeforeValidator(_refuse)]
+"""A field of Caddy's that may be present when it says nothing, and is refused when it does."""
+
+
+class StaticRanges(StrictModel):
+    """``http.ip_sources.static``: addresses and CIDR ranges, or ``private_ranges``."""
+
+    ranges: list[str] = Field(default_factory=list)
+
+
+class HandshakeMatch(StrictModel):
+    """Which handshakes a connection policy is for."""
+
+    sni: StringArray | None = None
+    sni_regexp: NotBuilt = None
+    remote_ip: NotBuilt = None
+    local_ip: NotBuilt = None
+
+
+class ConnectionPolicy(StrictModel):
+    """How TLS is spoken; the first policy whose ``match`` fits the client's hello is taken."""
+
+    match: HandshakeMatch = Field(default_factory=HandshakeMatch)
+    alpn: list[str] = Field(default_factory=list)
+    protocol_min: TlsVersion = "tls1.2"
+    protocol_max: TlsVersion = "tls1.3"
+    default_sni: str = ""
+    fallback_sni: str = ""
+    certificate_selection: NotBuilt = None
+    cipher_suites: NotBuilt = None
+    curves: NotBuilt = None
+    drop: bool = False
+    client_authentication: NotBuilt = None
+    insecure_secrets_log: NotBuilt = None
+    handshake_context: NotBuilt = None
+
+    @model_validator(mode="after")
+    def _versions_overlap(self) -> ConnectionPolicy:
+        if self.protocol_min > self.protocol_max:
+            raise ValueError("protocol_min is newer than protocol_max")
+        return self
+
+
+class AutomaticHttps(StrictModel):
+    """What is done by itself for names in host matchers."""
+
+    disable: bool = False
+    disable_redirects: bool = False
+    disable_certificates: bool = False
+    skip: list[str] = Field(default_factory=list)
+    skip_certificates: list[str] = Field(default_factory=list)
+    ignore_loaded_certificates: bool = False
+
+
+class ServerLogs(StrictModel):
+    """The access log of a server; its presence turns the log on."""
+
+    default_logger_name: str = ""
+    logger_names: dict[str, StringArray] = Field(default_factory=dict)
+    skip_hosts: list[str] = Field(default_factory=list)
+    skip_unmapped_hosts: bool = False
+    should_log_credentials: bool = False
+    trace: NotBuilt = None
+
+
+class Server(StrictModel):
+    """One server: addresses, protocols, bounds and routes. Durations are seconds, 0 is none."""
+
+    listen: list[NetworkAddress] = Field(default_factory=list)
+    routes: list[RouteConfig] = Field(default_factory=list)
+    errors: ErrorRoutes | None = None
+    protocols: list[Protocol] = Field(default_factory=lambda: ["h1", "h2", "h3"])
+    tls_connection_policies: list[ConnectionPolicy] = Field(default_factory=list)
+    automatic_https: AutomaticHttps = Field(default_factory=AutomaticHttps)
+    logs: ServerLogs | None = None
+
+    read_header_timeout: Duration = 60.0
+    read_idle_timeout: Duration = 60.0
+    write_idle_timeout: Duration = 60.0
+    idle_timeout: Duration = 300.0
+    keepalive_interval: Duration = 15.0
+    keepalive_idle: Duration = 15.0
+    keepalive_count: int = 9
+    max_header_bytes: int = MAX_HEAD_BYTES
+    enable_full_duplex: bool = False  # bodies always flow both ways at once
+
+    strict_sni_host: bool | None = None
+    trusted_proxies: InlineModule("http.ip_sources") | None = None  # type: ignore[valid-type]
+    trusted_proxies_strict: int = 0
+    trusted_proxies_unix: bool = False
+    client_ip_headers: list[str] = Field(default_factory=lambda: ["X-Forwarded-For"])
+
+    listener_wrappers: NotBuilt = None
+    packet_conn_wrappers: NotBuilt = None
+    read_timeout: NotBuilt = None
+    write_timeout: NotBuilt = None
+    read_min_rate: NotBuilt = None
+    write_min_rate: NotBuilt = None
+    max_write_chunk: NotBuilt = None
+    expected_underscore_headers: NotBuilt = None
+    expected_dot_headers: NotBuilt = None
+    named_routes: NotBuilt = None
+    listen_protocols: NotBuilt = None
+    allow_0rtt: NotBuilt = None
+    metrics: NotBuilt = None
+
+    @field_validator("listen")
+    @classmethod
+    def _only_streams(cls, listen: list[NetworkAddress]) -> list[NetworkAddress]:
+        for address in listen:
+            if not address.is_stream:
+                raise ValueError(f"{address}: a server listens on tcp, unix or fd")
+        return listen
+
+    @field_validator("max_header_bytes")
+    @classmethod
+    def _bounds_heads(cls, size: int) -> int:
+        if size < 0:
+            raise ValueError("cannot be negative")
+        return size or MAX_HEAD_BYTES
+
+    @field_validator("protocols")
+    @classmethod
+    def _has_h1(cls, protocols: list[str]) -> list[str]:
+        if protocols and "h1" not in protocols:
+            raise ValueError("a server without h1 is not built here yet")
+        return protocols
+
+
+class HttpMetrics(StrictModel):
+    """Request metrics; the presence of the object turns them on."""
+
+    per_host: NotBuilt = None
+    observe_catchall_hosts: NotBuilt = None
+    otlp: NotBuilt = None
+
+
+class HttpApp(StrictModel):
+    """All servers of a configuration."""
+
+    http_port: int = 80
+    https_port: int = 443
+    grace_period: Duration = 0.0
+    shutdown_delay: Duration = 0.0
+    servers: dict[str, Server] = Field(default_factory=dict)
+    metrics: HttpMetrics | None = None
+
+    @field_validator("http_port", "https_port")
+    @classmethod
+    def _is_port(cls, port: int) -> int:
+        if not 0 <= port <= 65535:
+            raise ValueError("must be a port number")
+        return port

@@ -1,0 +1,26 @@
+"""What the edge room says about itself."""
+
+from __future__ import annotations
+
+from quantum.modules.spec import Manifest, ModuleSpec
+from services.edge.modules import MODULES
+
+MANIFEST = Manifest(
+    room="edge",
+    service="services.edge.service:EdgeService",
+    summary="Terminates HTTP and TLS, routes requests, runs middleware and matchers",
+    # Their handlers and certificates of a revision are asked for while edge prepares it.
+    needs=("certs", "proxy", "static", "sync"),
+    modules=(
+        *MODULES,
+        ModuleSpec(
+            id="http.ip_sources.static",
+            room="edge",
+            config="services.edge.config:StaticRanges",
+            implementation="services.edge.config:StaticRanges",
+            summary="trusted proxies by address",
+        ),
+    ),
+    config_apps=(("apps.http", "services.edge.config:HttpApp"),),
+    subjects=("quantum_certificates", "quantum.edge.certificate_wanted"),
+)
