@@ -90,7 +90,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--name", required=True)
     args = parser.parse_args()
-    asyncio.run(serve(args.port, args.name))
+    try:
+        asyncio.run(serve(args.port, args.name))
+    except OSError as error:
+        sys.exit(f"upstream {args.name}: {error}")
 
 
 if __name__ == "__main__":

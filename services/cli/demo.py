@@ -135,6 +135,8 @@ def _wait_for(child: subprocess.Popen[bytes], address: NetworkAddress) -> None:
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     child.terminate()
+    if child.stdin is not None:
+        child.stdin.close()
     try:
         child.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
