@@ -105,13 +105,15 @@ def containers(topology: str, folder: Path) -> Iterator[Platform]:
     mount = f"{config}:/etc/quantum/config.json:ro"
     rooms = ("edge", "proxy", "static", "sync", "health", "certs", "admin")
     services: dict = {room: {"volumes": [mount]} for room in rooms}
+    services["edge"]["ports"] = ["127.0.0.1:8081:8081"]
     services["static"]["volumes"].append(f"{folder / 'site'}:/site:ro")
     services["sync"]["volumes"].append(f"{folder / 'share'}:/sync")
     upstreams = ROOT / "tests" / "e2e" / "upstreams.py"
     for number, (name, port) in enumerate(zip(("one", "two"), controls, strict=True), 1):
         services[f"app-{number}"] = {
             "volumes": [f"{upstreams}:/upstreams.py:ro"],
-            "command": ["python3", "/upstreams.py", name, "9000"],
+            "entrypoint": ["python", "/upstreams.py", name, "9000"],
+            "command": [],
             "ports": [f"127.0.0.1:{port}:9000"],
         }
     override.write_text(json.dumps({"services": services}))
