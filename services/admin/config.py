@@ -7,21 +7,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 
 from quantum.config.model import StrictModel
+from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import NetworkAddress
 
 DEFAULT_PORT = 2019
 DEFAULT_ADDRESS = NetworkAddress("tcp", "localhost", DEFAULT_PORT, DEFAULT_PORT)
 """Caddy's: reachable from this machine only."""
-
-
-def _refuse(value: Any) -> Any:
-    if value in (None, False, 0, "", [], {}):
-        return None
-    raise ValueError("known to Caddy, not built here yet")
-
-
-NotBuilt = Annotated[Any, BeforeValidator(_refuse)]
-"""A field of Caddy's that may be present when it says nothing, and is refused when it does."""
 
 
 def _address(value: Any) -> NetworkAddress:

@@ -7,11 +7,12 @@ certificate policy that is silently not applied is worse than an error.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from quantum.config.model import StrictModel, StrictRoot
+from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import Duration, Secret
 from quantum.modules.config import InlineModule, ModuleMap
 
@@ -21,16 +22,6 @@ HOUR = 3_600.0
 KeyType = Literal["p256", "p384", "ed25519", "rsa2048", "rsa4096"]
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
-
-
-def _refuse(value: Any) -> Any:
-    if value in (None, False, 0, "", [], {}):
-        return None
-    raise ValueError("known to Caddy, not built here yet")
-
-
-NotBuilt = Annotated[Any, BeforeValidator(_refuse)]
-"""A field of Caddy's that may be present when it says nothing, and is refused when it does."""
 
 
 def _fraction(value: float) -> float:

@@ -92,7 +92,7 @@ def test_a_given_root_signs_and_nothing_is_written_over_it(tmp_path):
     folder = tmp_path / "elsewhere/pki/authorities/local"
     files = {"certificate": str(folder / "root.crt"), "private_key": str(folder / "root.key")}
     authority = make_authority(tmp_path / "here", root=files)
-    leaf, intermediate = sign(authority, "a.test")
+    _, intermediate = sign(authority, "a.test")
     intermediate.verify_directly_issued_by(made.root().certificate)
     assert not (tmp_path / "here/pki/authorities/local/root.crt").exists()
 
