@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from quantum.modules.registry import Registry
-from quantum.modules.spec import Manifest
 from quantum.service.api import Revision
 from services import config
+from services.admin.manifest import MANIFEST as ADMIN
+from services.certs.manifest import MANIFEST as CERTS
+from services.edge.manifest import MANIFEST as EDGE
+from services.health.manifest import MANIFEST as HEALTH
+from services.proxy.manifest import MANIFEST as PROXY
+from services.static.manifest import MANIFEST as STATIC
+from services.sync.manifest import MANIFEST as SYNC
 
-ROOMS = ("certs", "health", "proxy", "static", "sync", "edge", "admin")
-
-
-def _manifests() -> tuple[Manifest, ...]:
-    names = (f"services.{room}.manifest" for room in ROOMS)
-    return tuple(import_module(name).MANIFEST for name in names if find_spec(name))
-
-
-MANIFESTS = _manifests()
+MANIFESTS = (EDGE, PROXY, STATIC, SYNC, HEALTH, CERTS, ADMIN)
+ROOMS = tuple(manifest.room for manifest in MANIFESTS)
 
 
 @cache
