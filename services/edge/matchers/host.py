@@ -34,20 +34,21 @@ def host(config: HostConfig, provision: Provision) -> Matcher:
     """Return the question whether the request is for one of the names."""
     dynamic = [compile_template(name) for name in config.root if "{" in name]
     names = [to_ascii(name) for name in config.root if "{" not in name]
-    is_literal = _literal(names)
+    is_literal = literal_hosts(names)
     if not dynamic:
         return lambda request: is_literal(host_of(request))
 
     def matches(request: Request) -> bool:
         asked = host_of(request)
         return is_literal(asked) or any(
-            _literal([to_ascii(expand(request))])(asked) for expand in dynamic
+            literal_hosts([expand(request).lower()])(asked) for expand in dynamic
         )
 
     return matches
 
 
-def _literal(names: list[str]) -> Callable[[str], bool]:
+def literal_hosts(names: list[str]) -> Callable[[str], bool]:
+    """Return the question whether a host, in lower case, is one of ``names`` or under a wildcard."""
     exact = frozenset(name for name in names if "*" not in name)
     under = frozenset(n[2:] for n in names if n.startswith("*.") and "*" not in n[2:])
     others = [n.split(".") for n in names if "*" in n and n[2:] not in under]
