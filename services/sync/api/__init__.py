@@ -1,0 +1,1 @@
+"""The REST interface of a share: routes, their answers, digests and forms."""

@@ -1,0 +1,88 @@
+"""The shares of this process, each opened once however many handlers and revisions use it.
+
+That is why clients stay connected when a configuration changes around them: their hub belongs to the
+share, and the share stays while any handler in use names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from quantum.bus.api import Bus
+from quantum.clock import Clock
+from services.sync.config import FileSyncConfig
+from services.sync.live import Hub, LiveMetrics
+from services.sync.share.share import Share
+
+
+@dataclass
+class Opened:
+    """A handler's hold on a share; ``aclose`` gives it up."""
+
+    share: Share
+    hub: Hub
+    aclose: Callable[[], Awaitable[None]]
+
+
+@dataclass
+class _Running:
+    share: Share
+    hub: Hub
+    holders: int = 0
+
+
+class Shares:
+    """Opens shares and closes those that nobody holds."""
+
+    def __init__(self, bus: Bus, clock: Clock, data_dir: Path, metrics: CollectorRegistry) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._data_dir = data_dir
+        self._metrics = LiveMetrics(metrics)
+        self._running: dict[tuple[str, str], _Running] = {}
+
+    def open(self, config: FileSyncConfig) -> Opened:
+        """Return the share of a configuration, made and started when it is new.
+
+        The root is made when it is missing. Raises OSError when it cannot be used.
+        """
+        root = os.path.realpath(config.root)
+        name = config.share or hashlib.sha256(config.root.encode()).hexdigest()[:16]
+        key = (root, name)
+        running = self._running.get(key)
+        if running is None:
+            Path(root).mkdir(parents=True, exist_ok=True)
+            running = self._start(root, name)
+            self._running[key] = running
+        running.holders += 1
+        is_held = True
+
+        async def give_up() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                await self._release(key)
+
+        return Opened(running.share, running.hub, give_up)
+
+    def _start(self, root: str, name: str) -> _Running:
+        share = Share(root, name, self._bus, self._clock, self._data_dir)
+        hub = Hub(self._clock, self._metrics)
+        share.listen(hub.broadcast)
+        share.start()
+        hub.start()
+        return _Running(share, hub)
+
+    async def _release(self, key: tuple[str, str]) -> None:
+        running = self._running[key]
+        running.holders -= 1
+        if not running.holders:
+            del self._running[key]
+            await running.hub.aclose()
+            await running.share.aclose()
