@@ -94,8 +94,9 @@ class Directory:
     # Finding a process.
 
     def pick(self, room: str, tried: set[Peer]) -> Peer | None:
-        """Return the live process of ``room`` with the fewest requests of ours, in turn among equals.
+        """Return a live process of ``room``: of the two whose turn it is, the one with less to do.
 
+        Two looked at in turn share nearly as well as all, and cost the same however many there are.
         One that failed a moment ago is taken only when there is no other, since it may be back.
         """
         peers = self._rooms.get(room)
@@ -104,13 +105,13 @@ class Directory:
         if len(peers) == 1:
             return None if peers[0] in tried else peers[0]
         now = asyncio.get_running_loop().time()
-        left = [p for p in peers if p not in tried]
-        live = [p for p in left if not p.is_quarantined(now)] or left
+        left = [p for p in peers if p not in tried] if tried else peers
+        live = [p for p in left if now >= p.quarantined_until] or left
         if not live:
             return None
-        self._turn += 1
-        first = self._turn % len(live)
-        return min(live[first:] + live[:first], key=lambda p: p.in_flight)
+        self._turn = turn = self._turn + 1
+        one, two = live[turn % len(live)], live[(turn + 1) % len(live)]
+        return one if one.in_flight <= two.in_flight else two
 
     async def changed(self, seconds: float) -> None:
         """Wait until another process is known, at most ``seconds``."""

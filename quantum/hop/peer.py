@@ -32,22 +32,22 @@ class Peer:
         self._tasks = tasks
         self._connections: list[H2Client] = []
         self._opening: asyncio.Task[H2Client | OSError] | None = None
-        self._quarantined_until = 0.0
+        self.quarantined_until = 0.0
+        """It failed a moment ago: until then, in the loop's time, others are preferred."""
         self._quarantine = 0.0
 
     @property
     def in_flight(self) -> int:
         """Requests under way to it from this process."""
-        return sum(c.open_streams for c in self._connections)
-
-    def is_quarantined(self, now: float) -> bool:
-        """Whether it failed a moment ago."""
-        return now < self._quarantined_until
+        connections = self._connections
+        if len(connections) == 1:
+            return connections[0].open_streams
+        return sum(c.open_streams for c in connections)
 
     def quarantine(self, now: float) -> None:
         """Leave it alone for a while, longer each time until it answers again."""
         self._quarantine = min(LAST_QUARANTINE, max(FIRST_QUARANTINE, 2 * self._quarantine))
-        self._quarantined_until = now + self._quarantine
+        self.quarantined_until = now + self._quarantine
         self.known.clear()
 
     def ready(self) -> H2Client | None:
@@ -96,7 +96,7 @@ class Peer:
         except (RequestFailed, ValueError) as failure:
             return ConnectionResetError(str(failure))
         self._quarantine = 0.0
-        self._quarantined_until = 0.0
+        self.quarantined_until = 0.0
         self._connections.append(client)
         return client
 
