@@ -58,12 +58,16 @@ class StrictModel(BaseModel):
     def _fold_keys(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        names: dict[str, str] = {str(f.alias or n).lower(): str(f.alias or n) for n, f in cls.model_fields.items()}
+        names: dict[str, str] = {
+            str(f.alias or n).lower(): str(f.alias or n) for n, f in cls.model_fields.items()
+        }
         folded: dict[str, Any] = {}
         for key, item in value.items():
-            name: str = names.get(key.lower(), key)
+            name = str(names.get(key.lower(), key))
             if item is None and name not in cls.nullable:
                 continue
+            if name in folded:
+                raise ValueError(f"{name!r} is given twice, in different cases")
             folded[name] = item
         return Located(folded, value.path) if isinstance(value, Located) else folded
 
