@@ -4,7 +4,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from quantum.bus.memory import MemoryBus
 from quantum.clock import SystemClock
 from quantum.errors import BodyAborted
 from quantum.http.headers import Headers
@@ -111,6 +110,7 @@ class Deployment:
         self.bus = bus
         self.context = make_context("sync", tmp_path / name, bus=bus, clock=clock or SystemClock())
         self.service = SyncService(self.context)
+        self.clients = []
 
     async def use(self, revision="r1", **config):
         raw = {"root": str(self.root), "enable_upload": True, **config}
@@ -131,7 +131,8 @@ class Deployment:
     async def connect(self, **fields):
         response = await self.ask("GET", "/ws", upgrade="websocket", **fields)
         assert response.status == 101
-        return WebSocket(response)
+        self.clients.append(WebSocket(response))
+        return self.clients[-1]
 
     async def subscriber(self, client_id="test"):
         return await (await self.connect()).subscribe(client_id)
@@ -145,6 +146,126 @@ def deploy(tmp_path):
         try:
             yield deployment
         finally:
+            for client in deployment.clients:
+                client.stream.incoming.put_nowait(b"")
+            await deployment.service.stop(1)
+
+    return run
+
+
+async def read(self):
+        data = await self.incoming.get()
+        if data is None:
+            raise BodyAborted("cut")
+        return data
+
+    async def write(self, data):
+        if not self.is_open.is_set():
+            await self.is_open.wait()
+        if self.is_aborted:
+            raise BodyAborted("cut")
+        self.outgoing += data
+
+    async def write_end(self):
+        self.is_ended = True
+
+    def abort(self):
+        self.is_aborted = True
+        self.is_open.set()
+        self.incoming.put_nowait(None)
+
+
+class WebSocket:
+    """A client over a MemoryStream."""
+
+    def __init__(self, response):
+        self.stream = MemoryStream()
+        self.task = asyncio.get_running_loop().create_task(response.upgrade(self.stream))
+
+    def send_frame(self, opcode, payload=b""):
+        frame = encode_frame(opcode, payload)
+        head = 2 if frame[1] < 126 else 4 if frame[1] == 126 else 10
+        masked = bytes([frame[0], frame[1] | 0x80]) + frame[2:head] + b"abcd"
+        self.stream.incoming.put_nowait(masked + unmask(payload, b"abcd"))
+
+    def send(self, message):
+        text = message if isinstance(message, bytes) else json.dumps(message).encode()
+        self.send_frame(Opcode.TEXT, text)
+
+    async def receive_frame(self):
+        data = self.stream.outgoing
+        for _ in range(400):
+            if len(data) >= 2:
+                head = 2 if data[1] < 126 else 4 if data[1] == 126 else 10
+                size = data[1] if head == 2 else int.from_bytes(data[2:head], "big")
+                if len(data) >= head + size:
+                    opcode, payload = data[0] & 15, bytes(data[head : head + size])
+                    del data[: head + size]
+                    return opcode, payload
+            await asyncio.sleep(0.01)
+        raise AssertionError("no frame came")
+
+    async def receive(self):
+        opcode, payload = await self.receive_frame()
+        assert opcode == Opcode.TEXT
+        return json.loads(payload)
+
+    async def subscribe(self, client_id="test"):
+        self.send({"type": "Subscribe", "client_id": client_id})
+        assert await self.receive() == {"type": "Ack", "operation_id": "subscribe"}
+        return self
+
+    async def close(self):
+        self.stream.incoming.put_nowait(b"")
+        await self.task
+
+
+class Deployment:
+    """A sync room with one handler, and requests to it."""
+
+    def __init__(self, tmp_path, name="one", bus=None, clock=None):
+        self.root = tmp_path / "share"
+        self.bus = bus
+        self.context = make_context("sync", tmp_path / name, bus=bus, clock=clock or SystemClock())
+        self.service = SyncService(self.context)
+        self.clients = []
+
+    async def use(self, revision="r1", **config):
+        raw = {"root": str(self.root), "enable_upload": True, **config}
+        module = make_module(MANIFEST.modules[0], raw)
+        prepared = await self.service.prepare(make_revision(revision, modules=(module,)))
+        prepared.commit()
+        self.handler = self.context.hop.handler("sync", revision, module.path)
+        share = self.handler._share
+        for _ in range(500):
+            if share.is_ready:
+                break
+            await asyncio.sleep(0.01)
+        return self
+
+    async def ask(self, method, target, body=b"", **fields):
+        return await self.handler.handle(make_request(method, target, body, **fields))
+
+    async def connect(self, **fields):
+        response = await self.ask("GET", "/ws", upgrade="websocket", **fields)
+        assert response.status == 101
+        self.clients.append(WebSocket(response))
+        return self.clients[-1]
+
+    async def subscriber(self, client_id="test"):
+        return await (await self.connect()).subscribe(client_id)
+
+
+@pytest.fixture
+def deploy(tmp_path):
+    @asynccontextmanager
+    async def run(name="one", bus=None, clock=None, **config):
+        deployment = await Deployment(tmp_path, name, bus, clock).use(**config)
+        try:
+            yield deployment
+        finally:
+            for client in deployment.clients:
+                client.stream.incoming.put_nowait(b"")
             await deployment.service.stop(1)
 
     return run
