@@ -5,15 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from importlib import import_module
 
 from quantum.errors import ConfigError
-from services.cli import adapt, list_modules, ready, reload, run, stop, validate, version
+from services.cli import version
 from services.cli.flags import EXIT_FAILED, EXIT_USAGE, Help, Parser, refuse
 
-COMMANDS: tuple[ModuleType, ...] = (
-    run, ready, validate, adapt, list_modules, version, stop, reload,
-)  # fmt: skip
+COMMANDS = {
+    "run": "start the platform, or some of its rooms",
+    "ready": "wait until a process is ready",
+    "validate": "check a configuration without starting anything",
+    "adapt": "print a configuration in the full format",
+    "reload": "load a configuration into a running process",
+    "stop": "stop a running process",
+    "list-modules": "list the modules a configuration can name",
+    "version": "print the version",
+}
+"""Each is the module of that name in ``services/cli``, imported only when it is called: `quantum ready`
+runs every few seconds in every container."""
 
 EPILOG = """\
 examples:
@@ -25,27 +34,30 @@ Every flag marked [env: NAME] may be given as that environment variable.
 """
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def make_parser(called: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; only the ``called`` command has its flags."""
     parser = Parser(
         prog="quantum", epilog=EPILOG, formatter_class=Help,
         description="An edge platform: HTTP, TLS, load balancing, files, real-time sync.",
     )  # fmt: skip
-    parser.add_argument("--version", action="version", version=f"quantum {version.version()}")
+    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    for command in COMMANDS:
-        subparser = commands.add_parser(
-            command.NAME, help=command.SUMMARY, description=command.SUMMARY, allow_abbrev=False
-        )
-        command.add(subparser)
-        subparser.set_defaults(execute=command.execute)
+    for name, summary in COMMANDS.items():
+        subparser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        if name == called:
+            command = import_module(f"services.cli.{name.replace('-', '_')}")
+            command.add(subparser)
+            subparser.set_defaults(execute=command.execute)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code of the process."""
-    parser = make_parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = make_parser(arguments[0] if arguments else None)
     args = parser.parse_args(arguments)
+    if args.version:
+        return version.execute(args)
     if args.command is None:
         parser.print_help(sys.stderr)
         return EXIT_USAGE

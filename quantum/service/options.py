@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from quantum.modules.registry import Registry
-from quantum.modules.spec import Manifest
-from quantum.service.api import Revision
+if TYPE_CHECKING:  # `quantum ready` needs one constant of this file, and runs often
+    from quantum.modules.registry import Registry
+    from quantum.modules.spec import Manifest
+    from quantum.service.api import Revision
 
 DEFAULT_OPS = "127.0.0.1:2020"
 DEFAULT_GRACE = 30.0

@@ -8,8 +8,6 @@ import json
 from services import catalog
 from services.cli.flags import EXIT_OK, Help, add_config_flags, read_document, require_config
 
-NAME = "adapt"
-SUMMARY = "print a configuration in the full format"
 EXAMPLES = """\
 examples:
   quantum adapt -c simple.json --pretty            what the five keys stand for

@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from quantum.config.load import load_file
-from quantum.config.simple import adapt, is_simple
 from quantum.config.units import NetworkAddress, parse_duration
 from quantum.errors import ConfigError
 
@@ -125,6 +123,11 @@ def require_config(given: Path | None) -> Path:
 
 def read_document(path: Path, adapter: str = "json") -> Any:
     """Return the document in ``path`` as full-format JSON, adapted but not validated."""
+    from quantum.config.load import (
+        load_file,
+    )  # late: only commands with a configuration need the models
+    from quantum.config.simple import adapt, is_simple
+
     if adapter == "json" and (path.name.startswith("Caddyfile") or path.suffix == ".caddyfile"):
         raise ConfigError(
             "",

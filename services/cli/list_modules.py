@@ -9,8 +9,6 @@ from quantum.modules.known import KNOWN_TO_CADDY
 from services import catalog
 from services.cli.flags import EXIT_OK, Help
 
-NAME = "list-modules"
-SUMMARY = "list the modules a configuration can name"
 EXAMPLES = """\
 examples:
   quantum list-modules                    ids of what is built

@@ -10,8 +10,6 @@ from quantum.service.options import DEFAULT_OPS
 from services.cli.endpoint import EndpointError, call
 from services.cli.flags import EXIT_FAILED, EXIT_OK, Help, add_flag, address, seconds
 
-NAME = "ready"
-SUMMARY = "wait until a process is ready"
 POLL_SECONDS = 0.1
 EXAMPLES = """\
 examples:

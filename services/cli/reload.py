@@ -8,8 +8,6 @@ import json
 from services.cli.flags import Help, add_config_flags, read_document, require_config
 from services.cli.stop import add_address, post
 
-NAME = "reload"
-SUMMARY = "load a configuration into a running process"
 EXAMPLES = """\
 examples:
   quantum reload -c quantum.json

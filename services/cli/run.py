@@ -25,8 +25,6 @@ from services.cli.flags import (
 )
 from services.cli.version import version
 
-NAME = "run"
-SUMMARY = "start the platform, or some of its rooms"
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 ALL = "all"
 ACTIVE = Path("config") / "active.json"

@@ -9,8 +9,6 @@ import sys
 from services.cli.endpoint import EndpointError, call
 from services.cli.flags import EXIT_FAILED, EXIT_OK, Help, add_flag, address
 
-NAME = "stop"
-SUMMARY = "stop a running process"
 DEFAULT_ADMIN = "localhost:2019"
 """Caddy's admin address."""
 

@@ -8,8 +8,6 @@ import sys
 from services import catalog
 from services.cli.flags import EXIT_OK, Help, add_config_flags, read_document, require_config
 
-NAME = "validate"
-SUMMARY = "check a configuration without starting anything"
 EXAMPLES = """\
 examples:
   quantum validate -c quantum.json

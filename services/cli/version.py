@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
-
-NAME = "version"
-SUMMARY = "print the version"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +17,9 @@ def execute(args: argparse.Namespace) -> int:
 
 def version() -> str:
     """Return the version of the installed distribution, "0+unknown" in a bare source tree."""
+    from importlib.metadata import PackageNotFoundError  # late: slow, and only two commands need it
+    from importlib.metadata import version as version_of
+
     try:
         return version_of("quantum-edge")
     except PackageNotFoundError:

@@ -41,18 +41,18 @@ def simple(tmp_path: Path) -> Path:
 
 
 def options(*arguments: str) -> RunOptions:
-    return run.make_options(make_parser().parse_args(["run", *arguments]))
+    return run.make_options(make_parser("run").parse_args(["run", *arguments]))
 
 
 def test_every_command_has_help_with_an_example(capsys):
-    for command in COMMANDS:
+    for command, summary in COMMANDS.items():
         with pytest.raises(SystemExit) as ended:
-            main([command.NAME, "--help"])
+            main([command, "--help"])
         assert ended.value.code == 0
         text = capsys.readouterr().out
-        assert command.SUMMARY in text
-        if command.NAME != "version":
-            assert f"quantum {command.NAME}" in text.split("examples:")[1]
+        assert summary in text
+        if command != "version":
+            assert f"quantum {command}" in text.split("examples:")[1]
 
 
 @pytest.mark.parametrize(
