@@ -50,6 +50,7 @@ class Revisions:
         data_dir: Path,
         load: Callable[[], Any] | None,
         log: structlog.stdlib.BoundLogger,
+        process: str = PROCESS_ID,
     ) -> None:
         self._bus = bus
         self._switch = switch
@@ -58,6 +59,7 @@ class Revisions:
         self._kept = data_dir / "config" / "active.json"
         self._load = load
         self._log = log
+        self._process = process
         self._tasks = TaskSet("revisions")
         self._writes = TaskSet("revisions:keep")
         self._bucket: KeyValue[ConfigRevision] | None = None
@@ -91,9 +93,10 @@ class Revisions:
             revision = self._switch.parse(await asyncio.to_thread(self._load))
             self._leading = revision
             await self._switch.apply(revision)
-        except (ConfigError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
             self._leading = None
-            self._log.error("config_reload_failed", error=str(error))
+            is_expected = isinstance(error, ConfigError | OSError)
+            self._log.error("config_reload_failed", error=str(error), exc_info=not is_expected)
             return
         self._tasks.start(self._introduce(revision, replace=True), "introduce")
 
@@ -138,9 +141,9 @@ class Revisions:
         if self._leading is not None and entry.value.revision != self._leading.id:
             return  # about to be replaced by ours
         # What this process wrote it had applied before; by now it may have applied a newer one.
-        error = "" if entry.value.process == PROCESS_ID else await self._take(entry.value)
+        error = "" if entry.value.process == self._process else await self._take(entry.value)
         fact = ConfigApplied(
-            process=PROCESS_ID,
+            process=self._process,
             rooms=sorted(self._rooms),
             revision=entry.value.revision,
             error=error,
@@ -179,9 +182,9 @@ class Revisions:
         value = ConfigRevision(
             revision=revision.id,
             document=revision.document,
-            author=f"file ({PROCESS_ID})",
+            author=f"file ({self._process})",
             at=self._clock.now(),
-            process=PROCESS_ID,
+            process=self._process,
         )
         held = await self._bucket.get(ACTIVE)
         if held is not None and held.value is not None and held.value.revision == revision.id:

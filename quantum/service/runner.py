@@ -44,7 +44,7 @@ EXIT_UNCLEAN = 3
 """It stopped, but a room failed to end or took too long."""
 OVERTIME_SECONDS = 5.0
 """What a room may take beyond its grace to release what it holds, before it counts as stuck."""
-BUS_SECONDS = 10.0
+BUS_SECONDS = 3.0
 """What a start waits for the bus, so that the usual start sees the deployment's state at once; a bus
 that needs longer is met later."""
 
@@ -219,7 +219,8 @@ class Process:
             await service.start()
         except Exception as error:
             self._status.rooms[room] = State.FAILED
-            self._log.error("room_start_failed", room=room, exc_info=error)
+            is_expected = isinstance(error, QuantumError | OSError)  # the message says it all
+            self._log.error("room_start_failed", room=room, exc_info=not is_expected)
             raise QuantumError(f"room {room} did not start: {error}") from error
         self._status.rooms[room] = State.RUNNING
         self._log.debug("room_started", room=room)

@@ -140,15 +140,19 @@ class Link:
     async def _present_session(self) -> Session:
         if self._session is not None:
             return self._session
-        since = self._away_since if self._away_since is not None else self._clock.monotonic()
-        patience = PATIENCE_SECONDS - (self._clock.monotonic() - since)
-        if patience > 0:
+        if (patience := self.patience()) > 0:
             try:
                 async with asyncio.timeout(patience):
                     return await self.wait_session()
             except TimeoutError:
                 pass
         raise BusUnavailable("the bus is away")
+
+    def patience(self) -> float:
+        """Return for how many seconds it is worth waiting for a session that is not there."""
+        if self._away_since is None:
+            return PATIENCE_SECONDS
+        return PATIENCE_SECONDS - (self._clock.monotonic() - self._away_since)
 
     async def aclose(self) -> None:
         """Flush and close the connection, stop looking for another. Idempotent."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 from nats.errors import Error as NatsError
 
 from quantum.bus.nats.feed import FeedBroken
-from quantum.bus.nats.link import PATIENCE_SECONDS, Link, Session
+from quantum.bus.nats.link import Link, Session
 from quantum.tasks import TaskSet
 
 _log = structlog.get_logger("quantum.bus")
@@ -42,15 +43,13 @@ class Running:
 
     async def wait_settled(self) -> None:
         """Wait for ``settle``; while the bus is away no longer than an operation would."""
-        away = 0.0
         while not self._settled.is_set() and not self._task.done():
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+            seconds = AGAIN_SECONDS if self._link.session is not None else self._link.patience()
+            if seconds <= 0:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
                     await self._settled.wait()
-            except TimeoutError:
-                away += 0 if self._link.session is not None else PATIENCE_SECONDS
-                if away:
-                    return
 
     async def aclose(self) -> None:
         """Stop. Idempotent; may be called by the callback itself."""
