@@ -92,13 +92,17 @@ class ServerLogs(StrictModel):
     trace: NotBuilt = None
 
 
+def _default_protocols() -> list[Protocol]:
+    return ["h1", "h2", "h3"]
+
+
 class Server(StrictModel):
     """One server: addresses, protocols, bounds and routes. Durations are seconds, 0 is none."""
 
     listen: list[NetworkAddress] = Field(default_factory=list)
     routes: list[RouteConfig] = Field(default_factory=list)
     errors: ErrorRoutes | None = None
-    protocols: list[Protocol] = Field(default_factory=lambda: ["h1", "h2", "h3"])
+    protocols: list[Protocol] = Field(default_factory=_default_protocols)
     tls_connection_policies: list[ConnectionPolicy] = Field(default_factory=list)
     automatic_https: AutomaticHttps = Field(default_factory=AutomaticHttps)
     logs: ServerLogs | None = None

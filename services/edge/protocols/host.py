@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from quantum.http.handler import Next
-from quantum.http.message import Request, Response
+from quantum.http.message import ConnectionFacts, Request, Response
 from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
 
@@ -69,6 +69,8 @@ class Host(Protocol):
 
 class HttpConnection(Protocol):
     """A connection of any version, as its entrypoint sees it."""
+
+    facts: ConnectionFacts
 
     def drain(self) -> None:
         """Take no new request; close when what runs has ended."""

@@ -1,0 +1,207 @@
+"""The certificates this process serves: fetched from the certs room, kept on disk, exchanged while in use.
+
+Edge makes no certificates and knows no authority. It asks for a name over the hop (keys never travel
+on the bus), keeps a copy with mode 0600 so that it serves when certs is away, and fetches again when
+the bus says that a newer one exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from quantum.bus.api import Entry, Subscription
+from quantum.bus.subjects import CERTIFICATES, CertificateReady, key_of
+from quantum.errors import BusUnavailable, HttpError
+from quantum.hop.resolve import SERVICE_REVISION
+from quantum.http.body import read_all
+from quantum.http.headers import Headers
+from quantum.http.message import ConnectionFacts, Request
+from quantum.net.tls import TlsSettings, make_server_context, names_to_try
+from quantum.service.api import ServiceContext
+from quantum.tasks import TaskSet
+
+FETCH_SECONDS = 8.0
+"""For one answer of the certs room: less than a handshake may take, so that it ends in an alert."""
+PENDING_SECONDS = 0.25
+"""Between two questions while the certificate is being obtained."""
+REFUSED_SECONDS = 10.0
+"""How long a name that nobody may have is not asked for again, and how many such names are known."""
+REFUSED_NAMES = 4096
+FINGERPRINT_DIGITS = 16
+"""Of a fingerprint, in the names of the copies: 64 bits tell two certificates of one name apart."""
+MAX_ANSWER = 256 * 1024
+"""A chain and a key: a few KiB."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate chain with its key, in one PEM file."""
+
+    name: str
+    fingerprint: str
+    file: Path
+
+
+class CertificateStore:
+    """All pairs of this process, by name, and the contexts made of them."""
+
+    def __init__(self, context: ServiceContext, tasks: TaskSet) -> None:
+        self._context = context
+        self._tasks = tasks
+        self._folder = context.data_dir / "edge" / "certificates"
+        self._pairs: dict[str, Pair] = {}
+        self._contexts: dict[tuple[str, TlsSettings], ssl.SSLContext] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._refused: OrderedDict[str, float] = OrderedDict()
+        self._watch: Subscription | None = None
+
+    async def start(self) -> None:
+        """Read the copies on disk; hear of new certificates as soon as there is a bus."""
+        await asyncio.to_thread(self._read_copies)
+        self._tasks.start(self._listen(), "certificates")
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        if self._watch is not None:
+            await self._watch.aclose()
+
+    def find(self, name: str, settings: TlsSettings) -> ssl.SSLContext | None:
+        """Return the context for a name, or for the wildcard above it, None when there is no pair."""
+        for candidate in names_to_try(name):
+            pair = self._pairs.get(candidate)
+            if pair is not None:
+                return self._context_of(pair, settings)
+        return None
+
+    def has(self, name: str) -> bool:
+        """Whether a pair for ``name`` is at hand."""
+        return any(candidate in self._pairs for candidate in names_to_try(name))
+
+    async def obtain(self, name: str) -> bool:
+        """Fetch the pair for ``name``; whether one is there now. Many who ask share one question."""
+        refused = self._refused.get(name)
+        now = self._context.clock.monotonic()
+        if refused is not None and now < refused:
+            return False
+        task = self._fetching.get(name)
+        if task is None:
+            task = self._fetching[name] = self._tasks.start(self._fetch(name), "fetch")
+            task.add_done_callback(lambda _: self._fetching.pop(name, None))
+        await asyncio.wait([task], timeout=FETCH_SECONDS)
+        return self.has(name)
+
+    def _context_of(self, pair: Pair, settings: TlsSettings) -> ssl.SSLContext | None:
+        key = pair.fingerprint, settings
+        made = self._contexts.get(key)
+        if made is None:
+            try:
+                made = make_server_context(pair.file, None, settings)
+            except OSError as error:  # ssl.SSLError is one
+                self._context.log.error(
+                    "certificate_unusable", name=pair.name, reason=str(error), file=str(pair.file)
+                )
+                self._pairs.pop(pair.name, None)
+                return None
+            self._contexts[key] = made
+        return made
+
+    # Fetching.
+
+    async def _fetch(self, name: str) -> None:
+        try:
+            answer = await self._ask(name)
+            while answer is None:
+                await self._context.clock.sleep(PENDING_SECONDS)
+                answer = await self._ask(name)
+        except HttpError as error:
+            if error.status in {403, 404}:
+                self._remember_refusal(name)
+            self._context.log.debug("certificate_refused", name=name, reason=str(error))
+        except (OSError, ValueError, KeyError) as error:
+            self._context.log.warning("certificate_not_fetched", name=name, reason=str(error))
+        else:
+            await self._keep(answer)
+
+    async def _ask(self, name: str) -> dict[str, Any] | None:
+        """Return certs' answer, None while it is obtaining the certificate."""
+        handler = self._context.hop.handler("certs", SERVICE_REVISION, "certificates")
+        facts = ConnectionFacts(("", 0), ("", 0), "http")
+        path = f"/certificates/{quote(name, safe='')}"
+        request = Request("GET", "http", "certs", path, None, Headers(), b"", facts)
+        response = await handler.handle(request)
+        content = await read_all(response.body, MAX_ANSWER)
+        if response.status == 202:
+            return None
+        if response.status != 200:
+            raise HttpError(response.status, "certs refused")
+        answer: dict[str, Any] = json.loads(content)
+        return answer
+
+    async def _keep(self, answer: dict[str, Any]) -> None:
+        name, fingerprint = str(answer["name"]), str(answer["fingerprint"])[:FINGERPRINT_DIGITS]
+        file = self._folder / f"{key_of(name)}.{fingerprint}.pem"
+        pem = str(answer["key"]).strip() + "\n" + str(answer["certificate"])
+        await asyncio.to_thread(self._write, file, name, pem)
+        self._take(Pair(name, fingerprint, file))
+
+    def _take(self, pair: Pair) -> None:
+        old = self._pairs.get(pair.name)
+        self._pairs[pair.name] = pair
+        self._refused.pop(pair.name, None)
+        if old is not None and old.fingerprint != pair.fingerprint:
+            for key in [key for key in self._contexts if key[0] == old.fingerprint]:
+                del self._contexts[key]
+            self._context.log.info("certificate_exchanged", name=pair.name)
+
+    def _remember_refusal(self, name: str) -> None:
+        self._refused[name] = self._context.clock.monotonic() + REFUSED_SECONDS
+        if len(self._refused) > REFUSED_NAMES:
+            self._refused.popitem(last=False)
+
+    # The copies on disk.
+
+    def _write(self, file: Path, name: str, pem: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = file.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as out:
+            out.write(f"# {name}\n{pem}")
+        temporary.replace(file)
+        for other in self._folder.glob(f"{key_of(name)}.*.pem"):
+            if other != file:
+                other.unlink(missing_ok=True)
+
+    def _read_copies(self) -> None:
+        for file in sorted(self._folder.glob("*.pem")):
+            first = file.read_text("ascii").partition("\n")[0]
+            if first.startswith("# "):
+                fingerprint = file.name.split(".")[-2]
+                self._take(Pair(first[2:], fingerprint, file))
+
+    # News.
+
+    async def _listen(self) -> None:
+        while self._watch is None:
+            try:
+                bucket = await self._context.bus.bucket(CERTIFICATES)
+                self._watch = await bucket.watch(self._on_entry)
+            except BusUnavailable as error:
+                self._context.log.warning("certificate_news_unheard", reason=str(error))
+                await self._context.clock.sleep(REFUSED_SECONDS)
+
+    async def _on_entry(self, entry: Entry[CertificateReady]) -> None:
+        ready = entry.value
+        if ready is None:
+            return
+        self._refused.pop(ready.name, None)
+        pair = self._pairs.get(ready.name)
+        if pair is not None and not ready.fingerprint.startswith(pair.fingerprint):
+            await self.obtain(ready.name)

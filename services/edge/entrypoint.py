@@ -1,0 +1,148 @@
+"""One address that clients connect to: its sockets, its connections, and the site they are served.
+
+An entrypoint outlives configurations. A reload that still wants its address only exchanges ``site``
+and ``tls``; connections go on, and their next request meets the new routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+
+from quantum.net.listen import BACKLOG, KeepAlive, close_all, tune
+from quantum.tasks import TaskSet
+from services.edge.admission import Admission
+from services.edge.handshake import ChooseContext, TlsConnection, facts_of
+from services.edge.protocols import make_protocol
+from services.edge.protocols.deadlines import Deadlines
+from services.edge.protocols.h1_head import Stamps
+from services.edge.protocols.host import HttpConnection, Site
+
+POLL_SECONDS = 0.05
+"""How often a drain looks whether all connections are gone."""
+
+
+@dataclass
+class Surroundings:
+    """What all entrypoints of a process share."""
+
+    loop: asyncio.AbstractEventLoop
+    stamps: Stamps
+    deadlines: Deadlines
+    admission: Admission
+    tasks: TaskSet
+
+
+class Entrypoint:
+    """A Host. ``site`` and ``tls`` may be exchanged at any time."""
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        site: Site,
+        tls: ChooseContext | None,
+        keep_alive: KeepAlive,
+        around: Surroundings,
+    ) -> None:
+        """``sockets`` listen already: what connects before ``serve`` waits in the kernel."""
+        self.site = site
+        self.tls = tls
+        self.loop = around.loop
+        self.stamps = around.stamps
+        self.deadlines = around.deadlines
+        self.admission = around.admission
+        self.tasks = around.tasks
+        self.is_draining = False
+        self.handshaking: set[TlsConnection] = set()
+        self._connections: set[HttpConnection] = set()
+        self._sockets = sockets
+        self._servers: list[asyncio.AbstractServer] = []
+        for sock in sockets:
+            tune(sock, keep_alive)
+
+    @property
+    def open_connections(self) -> int:
+        """The connections that are open."""
+        return len(self._connections) + len(self.handshaking)
+
+    @property
+    def port(self) -> int:
+        """The TCP port, 0 of a unix socket."""
+        name = self._sockets[0].getsockname() if self._sockets else None
+        return int(name[1]) if isinstance(name, tuple) else 0
+
+    async def serve(self) -> None:
+        """Begin to accept."""
+        for sock in self._sockets:
+            if sock.family == socket.AF_UNIX:
+                server: asyncio.AbstractServer = await self.loop.create_unix_server(
+                    self._accept, sock=sock, backlog=BACKLOG
+                )
+            else:
+                server = await self.loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
+            self._servers.append(server)
+
+    def _accept(self) -> asyncio.Protocol:
+        if not self.admission.enter():
+            return _Refusal()
+        return TlsConnection(self) if self.tls is not None else _PlainConnection(self)
+
+    def joined(self, connection: HttpConnection) -> None:
+        """A connection speaks HTTP now."""
+        self._connections.add(connection)
+
+    def left(self, connection: HttpConnection) -> None:
+        """It is gone."""
+        self._connections.discard(connection)
+        if connection.facts.tls is None:  # of one under TLS, TlsConnection says it
+            self.admission.leave()
+
+    def stop_accepting(self) -> None:
+        """Close the sockets; connections go on."""
+        for server in self._servers:
+            server.close()
+        close_all(self._sockets)
+        self._servers, self._sockets = [], []
+
+    async def drain(self, grace: float) -> int:
+        """Let what runs end within ``grace`` seconds, then cut the rest; returns how many were cut."""
+        self.is_draining = True
+        self.stop_accepting()
+        for connection in list(self._connections):
+            connection.drain()
+        deadline = self.loop.time() + grace
+        while self.open_connections and self.loop.time() < deadline:  # noqa: ASYNC110 - rare, and two sets empty
+            await asyncio.sleep(POLL_SECONDS)
+        rest: list[HttpConnection | TlsConnection] = [*self._connections, *self.handshaking]
+        for left in rest:
+            left.abort()
+        if rest:
+            await asyncio.sleep(0)  # their transports tell them in the next turn
+        return len(rest)
+
+
+class _PlainConnection(asyncio.Protocol):
+    """Stands in until the transport is there: facts are taken from it, then HTTP takes over."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, host: Entrypoint) -> None:
+        self._host = host
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand over."""
+        protocol = make_protocol(
+            "", self._host, facts_of(transport, "http", self._host.site.name, None)
+        )
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+
+class _Refusal(asyncio.Protocol):
+    """Turns a connection away."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it, without a word: it costs nothing and tells a balancer to go elsewhere."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()

@@ -1,0 +1,223 @@
+"""From an accepted socket to a protocol that speaks HTTP: plain at once, or after TLS.
+
+The client's hello is read first. A certificate that is not at hand is fetched while the client
+waits, within the time a handshake may take; then OpenSSL does the rest. Every refusal sends an alert.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Protocol
+
+import structlog
+
+from quantum.http.message import ConnectionFacts, TlsFacts
+from quantum.net.address import peer_of
+from quantum.net.client_hello import ClientHello, read_client_hello
+from quantum.net.tls_transport import TlsLayer
+from quantum.tasks import TaskSet
+from services.edge.admission import HANDSHAKE_SECONDS, Admission
+from services.edge.protocols import make_protocol
+from services.edge.protocols.deadlines import NEVER
+from services.edge.protocols.host import Host
+
+PLAIN_HTTP_ON_TLS = (
+    b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
+    b"Client sent an HTTP request to an HTTPS server.\n"
+)
+"""Go's words; a browser shows them instead of a broken connection."""
+
+_ALERT_UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
+"""A fatal unrecognized_name (RFC 8446 §6): there is no certificate for what was asked."""
+_METHOD_STARTS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_REASONS = frozenset({
+    "bad_key_share", "http_request", "no_shared_cipher", "no_suitable_signature_algorithm",
+    "sslv3_alert_bad_certificate", "sslv3_alert_certificate_unknown", "tlsv1_alert_unknown_ca",
+    "unsupported_protocol", "unexpected_message", "wrong_version_number",
+})  # fmt: skip
+"""OpenSSL's reasons that have a metric of their own: what misconfiguration and scanners look like."""
+_VERSIONS = {"TLSv1.2": "tls1.2", "TLSv1.3": "tls1.3"}
+
+_log = structlog.get_logger("quantum.edge")
+
+
+class ChooseContext(Protocol):
+    """Finds the TLS context for a hello."""
+
+    def find(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
+        """Return the context that is at hand."""
+
+    async def obtain(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
+        """Fetch it; None when there is none to be had."""
+
+
+class TlsHost(Host, Protocol):
+    """What a TLS connection asks of its entrypoint, beside what HTTP does."""
+
+    tls: ChooseContext | None
+    admission: Admission
+    tasks: TaskSet
+    handshaking: set[TlsConnection]
+
+
+def facts_of(
+    transport: asyncio.BaseTransport, scheme: str, server: str, tls: TlsFacts | None
+) -> ConnectionFacts:
+    """Return what is known of a connection once it is accepted."""
+    peer = peer_of(transport.get_extra_info("peername"))
+    local = peer_of(transport.get_extra_info("sockname"))
+    return ConnectionFacts(peer, local, scheme, tls, server)
+
+
+class TlsConnection(asyncio.Protocol):
+    """The raw side of one TLS connection: hello, certificate, handshake, then the layer does it all."""
+
+    __slots__ = (
+        "_choosing", "_early", "_host", "_layer", "_local_ip", "_peer_ip", "_server_name", "_transport",
+        "deadline", "is_closed", "visit",
+    )  # fmt: skip
+
+    def __init__(self, host: TlsHost) -> None:
+        self._host = host
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connection
+        self._early = b""
+        self._layer: TlsLayer | None = None
+        self._choosing: asyncio.Task[None] | None = None
+        self._local_ip = ""
+        self._peer_ip = ""
+        self._server_name = ""
+        self.is_closed = False
+        self.deadline = NEVER
+        self.visit = NEVER
+
+    # What the raw transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock of the handshake."""
+        self._transport = transport  # type: ignore[assignment]
+        self._local_ip = peer_of(transport.get_extra_info("sockname"))[0]
+        self._peer_ip = peer_of(transport.get_extra_info("peername"))[0]
+        self.deadline = self._host.loop.time() + HANDSHAKE_SECONDS
+        self._host.deadlines.watch(self)
+        self._host.handshaking.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Raw bytes: the hello, the handshake, or records for the layer."""
+        if self._layer is None:
+            self._early += data
+            if self._choosing is None:
+                self._read_hello()
+            return
+        try:
+            self._layer.receive(data)
+        except ssl.SSLError as error:
+            self._failed(error)
+
+    def eof_received(self) -> bool:
+        """The client closed its direction of the raw connection."""
+        inner = self._layer.inner if self._layer is not None else None
+        return bool(inner is not None and inner.eof_received())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self.is_closed = True
+        self.deadline = NEVER
+        self._early = b""
+        if self._choosing is not None:
+            self._choosing.cancel()
+        self._host.handshaking.discard(self)
+        self._host.admission.leave()
+        inner = self._layer.inner if self._layer is not None else None
+        if inner is not None:
+            inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client is slow."""
+        if self._layer is not None and self._layer.inner is not None:
+            self._layer.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        if self._layer is not None and self._layer.inner is not None:
+            self._layer.inner.resume_writing()
+
+    def on_deadline(self) -> None:
+        """The handshake took too long."""
+        self._host.admission.handshakes_failed.labels("timeout").inc()
+        self.abort()
+
+    def abort(self) -> None:
+        """Cut it."""
+        self._transport.abort()
+
+    # The handshake.
+
+    def _read_hello(self) -> None:
+        early = self._early
+        if early[0] in _METHOD_STARTS:
+            self._host.admission.handshakes_failed.labels("plain_http").inc()
+            self._transport.write(PLAIN_HTTP_ON_TLS)
+            self._transport.close()
+            return
+        hello = read_client_hello(early)
+        chooser = self._host.tls
+        if hello is None or chooser is None:
+            return
+        self._server_name = hello.server_name
+        context = chooser.find(hello, self._local_ip)
+        if context is not None:
+            self._begin(context)
+        else:
+            self._choosing = self._host.tasks.start(self._choose(chooser, hello), "certificate")
+
+    async def _choose(self, chooser: ChooseContext, hello: ClientHello) -> None:
+        context = await chooser.obtain(hello, self._local_ip)
+        if self.is_closed:
+            return
+        if context is None:
+            self._host.admission.handshakes_failed.labels("no_certificate").inc()
+            _log.debug("certificate_missing", name=hello.server_name, peer=self._peer_ip)
+            self._transport.write(_ALERT_UNRECOGNIZED_NAME)
+            self._transport.close()
+            return
+        self._begin(context)
+
+    def _begin(self, context: ssl.SSLContext) -> None:
+        self._layer = TlsLayer(context, self._transport, self._host.loop, self._established)
+        early, self._early = self._early, b""
+        try:
+            self._layer.receive(early)
+        except ssl.SSLError as error:
+            self._failed(error)
+
+    def _established(self, layer: TlsLayer) -> asyncio.Protocol:
+        self.deadline = NEVER
+        self._host.handshaking.discard(self)
+        tls = layer.ssl_object
+        protocol = tls.selected_alpn_protocol() or ""
+        cipher = tls.cipher()
+        facts = TlsFacts(
+            version=_VERSIONS.get(tls.version() or "", ""),
+            cipher=cipher[0] if cipher else "",
+            server_name=self._server_name,
+            protocol=protocol,
+            resumed=bool(tls.session_reused),
+        )
+        site = self._host.site
+        return make_protocol(
+            protocol, self._host, facts_of(self._transport, "https", site.name, facts)
+        )
+
+    def _failed(self, error: ssl.SSLError) -> None:
+        """The alert went out already; after it there is nothing to say."""
+        layer = self._layer
+        if layer is not None and layer.inner is None:
+            reason = (error.reason or "unknown").lower()
+            self._host.admission.handshakes_failed.labels(
+                reason if reason in _REASONS else "other"
+            ).inc()
+            _log.debug("handshake_failed", reason=reason, peer=self._peer_ip)
+            self._transport.close()
+        else:
+            self._transport.abort()

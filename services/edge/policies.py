@@ -1,0 +1,70 @@
+"""TLS connection policies: from a client's hello to a context (Caddy's rules, first match wins)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from quantum.net.client_hello import ClientHello
+from quantum.net.tls import TlsSettings
+from services.edge.certificates import CertificateStore
+from services.edge.config import ConnectionPolicy
+
+
+class Policies:
+    """A ChooseContext: the policies of one server over the certificates of the process."""
+
+    def __init__(
+        self,
+        policies: Sequence[ConnectionPolicy],
+        alpn: tuple[str, ...],
+        certificates: CertificateStore,
+    ) -> None:
+        """``alpn`` is offered where a policy names none; of its own, only what is in ``alpn`` can be."""
+        self._certificates = certificates
+        self._policies = [
+            (policy, TlsSettings(_offered(policy, alpn), policy.protocol_min, policy.protocol_max))
+            for policy in policies
+        ]
+
+    def find(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
+        """Return the context that is at hand; the fallback name is not tried before ``obtain`` failed."""
+        matched = self._match(hello)
+        if matched is None:
+            return None
+        policy, settings = matched
+        return self._certificates.find(_name(hello, policy, local_ip), settings)
+
+    async def obtain(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
+        """Fetch the certificate for the hello, else take the one of ``fallback_sni``."""
+        matched = self._match(hello)
+        if matched is None:
+            return None
+        policy, settings = matched
+        for name in (_name(hello, policy, local_ip), policy.fallback_sni):
+            if name and await self._certificates.obtain(name):
+                return self._certificates.find(name, settings)
+        return None
+
+    def _match(self, hello: ClientHello) -> tuple[ConnectionPolicy, TlsSettings] | None:
+        for policy, settings in self._policies:
+            names = policy.match.sni
+            if names is None or any(_fits(hello.server_name, name) for name in names):
+                return None if policy.drop else (policy, settings)
+        return None
+
+
+def _offered(policy: ConnectionPolicy, alpn: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in policy.alpn if name in alpn) if policy.alpn else alpn
+
+
+def _name(hello: ClientHello, policy: ConnectionPolicy, local_ip: str) -> str:
+    """Return the name to have a certificate for: asked, configured, or the address connected to."""
+    return hello.server_name or policy.default_sni.lower() or local_ip
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern in which ``*`` stands for one label."""
+    labels, wanted = name.split("."), pattern.lower().split(".")
+    return len(labels) == len(wanted) and all(map(fnmatchcase, labels, wanted))

@@ -1,0 +1,215 @@
+"""Heads of HTTP/2 and HTTP/3 as messages, for clients: what both versions share (RFC 9113 §8.3).
+
+HTTP/1.1 has its own reader; what a client may say is the same. The codec has checked the form of
+fields already (characters, pseudo fields, connection-specific fields); here is what the edge asks
+beyond that: one Host, a target that hides nothing, few fields, no names that backends confuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import quote_from_bytes
+
+from quantum.connection.h2_server import Handle
+from quantum.errors import HttpError
+from quantum.http.body import AnyBody
+from quantum.http.headers import Field, Headers
+from quantum.http.message import ConnectionFacts, Request, Response
+from quantum.http.target import check_path
+from quantum.wire.h2 import Fields
+from services.edge.protocols.h1_head import allows_body
+from services.edge.protocols.host import Exchange, Host, Site
+
+MAX_FIELDS = 100
+"""Fields of one request, cookie crumbs counted one by one: as for HTTP/1.1, and as Envoy's edge."""
+MAX_HEAD_BYTES = 64 * 1024
+"""Names and values of one request with FIELD_OVERHEAD each, whatever ``max_header_bytes`` allows: a
+hundred streams of a connection may hold one at the same time (CVE-2026-47774)."""
+FIELD_OVERHEAD = 32
+"""What one field costs beside its text (RFC 9113 §6.5.2)."""
+MAX_TARGET_BYTES = 8 * 1024
+
+_DATE_VALUE = len(b"\r\nDate: ")
+_BAD_TARGET = re.compile(rb"[\x00-\x20\x7f#]")
+_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.%]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?\Z")
+_UNSAFE = re.compile(rb"[\r\n\0]")
+_NOT_SENT = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade",
+})  # fmt: skip
+_STATUS = {code: b"%d" % code for code in range(100, 600)}
+
+
+class EdgeApplication:
+    """The H2Application of one client connection, HTTP/2 or HTTP/3."""
+
+    def __init__(self, host: Host, facts: ConnectionFacts, version: str) -> None:
+        """``version`` as in placeholders: HTTP/2.0, HTTP/3.0."""
+        self._host = host
+        self._facts = facts
+        self._version = version
+        self._loop = asyncio.get_running_loop()
+
+    # Requests.
+
+    def accept(self, fields: Fields, body: AnyBody) -> tuple[Request, Handle]:
+        """Return the request and the current site's way to handle it; HttpError when refused."""
+        site = self._host.site
+        _check_size(fields, min(MAX_HEAD_BYTES, site.limits.max_head_bytes))
+        pseudo, own, cookies, expects = _sort(fields)
+        if cookies:
+            own.append((b"cookie", cookies[0] if len(cookies) == 1 else b"; ".join(cookies)))
+        method, upgrade = pseudo[b":method"].decode(), None
+        if method == "CONNECT":
+            protocol = pseudo.get(b":protocol")
+            if protocol is None:
+                raise HttpError(405, "CONNECT makes no sense here: this is no forward proxy")
+            method, upgrade = "GET", protocol.decode()
+        path, query = _split_target(pseudo[b":path"], method)
+        request = Request(
+            method,
+            self._facts.scheme,
+            _authority(pseudo),
+            path,
+            query,
+            Headers(own),
+            body,
+            self._facts,
+            self._version,
+            self._loop.time(),
+            upgrade,
+        )
+        return request, _Handling(site, expects=expects).handle
+
+    # Responses.
+
+    def head(self, request: Request | None, response: Response) -> Fields:
+        """Return the fields of a response; HttpError 500 for one that could not be sent safely."""
+        status = 200 if response.upgrade is not None else response.status
+        fields: list[Field] = [(b":status", _STATUS.get(status) or b"%d" % status)]
+        has_length = has_date = has_server = False
+        for field in response.headers.fields:
+            name, value = field
+            if name in _NOT_SENT:
+                continue
+            if _UNSAFE.search(value) is not None:
+                raise HttpError(500, f"line break in the response field {name!r}")
+            has_length |= name == b"content-length"
+            has_date |= name == b"date"
+            has_server |= name == b"server"
+            fields.append(field)
+        if not has_length and allows_body(status) and response.upgrade is None:
+            length = _length(request, response)
+            if length is not None:
+                fields.append((b"content-length", b"%d" % length))
+        if not has_server:
+            fields.append((b"server", b"Quantum"))
+        if not has_date:
+            fields.append((b"date", self._host.stamps.date[_DATE_VALUE:]))
+        return fields
+
+    def failed(self, request: Request | None, error: HttpError) -> Response:
+        """Answer a request that was refused before its site saw it, or broke after."""
+        return Response(error.status, Headers(list(error.headers)))
+
+    def ended(self, request: Request | None, response: Response | None, sent: int) -> None:
+        """Tell the site of the exchange."""
+        ended = self._host.site.ended
+        if ended is not None and request is not None:
+            status = 499 if response is None else response.status
+            seconds = self._loop.time() - request.started
+            ended(Exchange(request, response, status, sent, seconds))
+
+
+class _Handling:
+    """How one request meets its site: the one that was current when it began."""
+
+    __slots__ = ("_expects", "_site")
+
+    def __init__(self, site: Site, *, expects: bool) -> None:
+        self._site = site
+        self._expects = expects
+
+    async def handle(self, request: Request) -> Response:
+        """Answer; what the handlers raise is answered too."""
+        site = self._site
+        try:
+            if site.before is not None:
+                site.before(request)
+            if self._expects and request.informational is not None:
+                request.informational(100, Headers())  # RFC 9110 §10.1.1
+            return await site.handle(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            return await site.fail(request, error)
+
+
+def _check_size(fields: Fields, limit: int) -> None:
+    count = len(fields)
+    if count > MAX_FIELDS:
+        raise HttpError(431, f"more than {MAX_FIELDS} header fields")
+    size = count * FIELD_OVERHEAD
+    for name, value in fields:
+        size += len(name) + len(value)
+    if size > limit:
+        raise HttpError(431, f"head exceeds {limit} bytes")
+
+
+def _sort(fields: Fields) -> tuple[dict[bytes, bytes], list[Field], list[bytes], bool]:
+    """Part a head into pseudo fields and Host, fields to pass on, cookies, and the wish for a 100."""
+    pseudo: dict[bytes, bytes] = {}
+    own: list[Field] = []
+    cookies: list[bytes] = []
+    expects = False
+    for field in fields:
+        name, value = field
+        if name[:1] == b":":
+            pseudo[name] = value
+        elif name == b"cookie":
+            cookies.append(value)
+        elif name == b"host":
+            if pseudo.setdefault(b"host", value) != value:
+                raise HttpError(400, "more than one Host")
+        elif name == b"expect":
+            if value.lower() != b"100-continue":
+                raise HttpError(417, "unknown expectation")
+            expects = True
+        elif b"_" not in name and b"." not in name:  # as HTTP/1.1: backends take them for others
+            own.append((name, value))
+    return pseudo, own, cookies, expects
+
+
+def _authority(pseudo: dict[bytes, bytes]) -> str:
+    """Return the one Host of a request (RFC 9113 §8.3.1)."""
+    authority, host = pseudo.get(b":authority"), pseudo.get(b"host")
+    if authority is None:
+        authority = host
+    elif host is not None and host.lower() != authority.lower():
+        raise HttpError(400, "Host differs from :authority")
+    if authority is None or _AUTHORITY.match(authority) is None:
+        raise HttpError(400, "malformed authority")
+    return authority.decode("ascii")
+
+
+def _split_target(target: bytes, method: str) -> tuple[str, str | None]:
+    if len(target) > MAX_TARGET_BYTES:
+        raise HttpError(414, f"target of {len(target)} bytes")
+    if _BAD_TARGET.search(target) is not None:
+        raise HttpError(400, "malformed request target")
+    if target[:1] != b"/" and not (target == b"*" and method == "OPTIONS"):
+        raise HttpError(400, "the target is no path")
+    if not target.isascii():
+        target = quote_from_bytes(target, safe=_ASCII).encode()
+    path, mark, query = target.decode("ascii").partition("?")
+    check_path(path)
+    return path, query if mark else None
+
+
+_ASCII = bytes(range(0x21, 0x7F)).decode("ascii")
+
+
+def _length(request: Request | None, response: Response) -> int | None:
+    body = response.body
+    if not isinstance(body, bytes):
+        return body.length
+    is_head = request is not None and request.method == "HEAD"
+    return None if is_head and not body else len(body)

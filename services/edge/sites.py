@@ -1,0 +1,187 @@
+"""From one server of a configuration to a Site: its routes compiled, its bounds, what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from quantum.errors import ConfigError, HttpError
+from quantum.http.failure import response_of
+from quantum.http.forwarding import ClientAddress
+from quantum.http.handler import Next
+from quantum.http.message import Request, Response
+from quantum.http.route import RouteCompiler
+from quantum.modules.config import ModuleConfig
+from quantum.modules.lifetime import Lifetime, Provision
+from quantum.service.api import Revision, ServiceContext
+from quantum.telemetry.access import AccessLog
+from services.edge.automatic_https import Redirect, ServerPlan
+from services.edge.challenges import PREFIX, ChallengeAnswers
+from services.edge.config import HttpApp, Server
+from services.edge.metrics import RequestMetrics
+from services.edge.protocols.host import Exchange, Limits, Site
+from services.edge.redirects import compile_server, redirecting
+
+REDIRECTS = "remaining_auto_https_redirects"
+"""Caddy's name for the server that nobody configured."""
+
+
+@dataclass(frozen=True)
+class SiteBuilder:
+    """Makes the sites of one revision; their modules live as long as ``lifetime``."""
+
+    context: ServiceContext
+    revision: Revision
+    lifetime: Lifetime
+    metrics: RequestMetrics
+    challenges: ChallengeAnswers
+
+    def build(self, name: str, server: Server, plan: ServerPlan, app: HttpApp) -> Site:
+        """Compile one server; ConfigError names the module that cannot be made."""
+        resources: dict[type[Any], Any] = {}
+        compiler = RouteCompiler(
+            lambda module: self._handler(module, resources),
+            lambda module: self._instance(module, resources),
+        )
+        resources[RouteCompiler] = compiler
+        handle = compile_server(compiler, server, plan)
+        return Site(
+            name=name,
+            handle=self.answering_challenges(handle),
+            fail=response_to_failure,
+            limits=_limits(server),
+            before=_before(name, server),
+            ended=self._ended(name, server, app),
+        )
+
+    def redirects(self, redirects: tuple[Redirect, ...]) -> Site:
+        """Return the site of a listener that exists for redirects alone."""
+        handle = self.answering_challenges(redirecting(redirects))
+        return Site(REDIRECTS, handle, response_to_failure, _limits(Server()))
+
+    def answering_challenges(self, following: Next) -> Next:
+        """Return a chain that answers the authority's questions before its routes are asked."""
+        challenges = self.challenges
+
+        def first(request: Request) -> Awaitable[Response]:
+            if request.path.startswith(PREFIX):
+                answer = challenges.answer(request)
+                if answer is not None:
+                    return _ready(answer)
+            return following(request)
+
+        return first
+
+    def _handler(self, module: ModuleConfig, resources: dict[type[Any], Any]) -> Any:
+        if module.spec.room == self.context.room:
+            return self._instance(module, resources)
+        return self.context.hop.handler(module.spec.room, self.revision.id, module.path)
+
+    def _instance(self, module: ModuleConfig, resources: dict[type[Any], Any]) -> Any:
+        provision = Provision(
+            path=module.path,
+            revision=self.revision.id,
+            lifetime=self.lifetime,
+            clock=self.context.clock,
+            metrics=self.context.metrics,
+            log=self.context.log.bind(module=module.spec.id),
+            resources=resources,
+        )
+        try:
+            return provision.instantiate(module)
+        except (OSError, ValueError) as error:
+            raise ConfigError(module.path, f"cannot be used: {error}") from error
+
+    def _ended(self, name: str, server: Server, app: HttpApp) -> Callable[[Exchange], None] | None:
+        listeners: list[Callable[[Exchange], None]] = []
+        if app.metrics is not None:
+            listeners.append(self.metrics.observer(name))
+        if server.logs is not None:
+            listeners.append(_access_observer(server))
+        if not listeners:
+            return None
+        if len(listeners) == 1:
+            return listeners[0]
+
+        def ended(exchange: Exchange) -> None:
+            for listener in listeners:
+                listener(exchange)
+
+        return ended
+
+
+async def _ready(response: Response) -> Response:
+    return response
+
+
+async def response_to_failure(request: Request, error: Exception) -> Response:
+    """Answer what no error route did."""
+    return response_of(error, request)
+
+
+def _limits(server: Server) -> Limits:
+    return Limits(
+        max_head_bytes=server.max_header_bytes,
+        header=server.read_header_timeout,
+        idle=server.idle_timeout or server.read_header_timeout,
+        read_idle=server.read_idle_timeout,
+        write_idle=server.write_idle_timeout,
+    )
+
+
+def _before(name: str, server: Server) -> Callable[[Request], None] | None:
+    """Return what looks at each request first, None when there is nothing to see."""
+    module = server.trusted_proxies
+    try:
+        client = ClientAddress(
+            module.config.ranges if module is not None else (),
+            strict=server.trusted_proxies_strict > 0,
+            unix=server.trusted_proxies_unix,
+            fields=server.client_ip_headers,
+        )
+    except ValueError as error:
+        path = f"apps.http.servers.{name}.trusted_proxies.ranges"
+        raise ConfigError(path, str(error)) from error
+    checks = [] if client.trusts_nobody else [client.resolve]
+    if server.strict_sni_host:
+        checks.append(_check_sni)
+    if len(checks) < 2:
+        return checks[0] if checks else None
+
+    def before(request: Request) -> None:
+        for check in checks:
+            check(request)
+
+    return before
+
+
+def _check_sni(request: Request) -> None:
+    """Refuse a request whose Host is not the name of its handshake (RFC 9110 §7.4)."""
+    tls = request.connection.tls
+    if tls is not None and _host_of(request.authority) != tls.server_name:
+        raise HttpError(421, f"Host {request.authority!r} on a connection to {tls.server_name!r}")
+
+
+def _host_of(authority: str) -> str:
+    host = authority.rpartition(":")[0] if authority.rpartition(":")[2].isdigit() else authority
+    return host.strip("[]").lower()
+
+
+def _access_observer(server: Server) -> Callable[[Exchange], None]:
+    logs = server.logs
+    assert logs is not None
+    log = AccessLog(
+        default_logger=logs.default_logger_name,
+        loggers=logs.logger_names,
+        skip_hosts=logs.skip_hosts,
+        skip_unmapped_hosts=logs.skip_unmapped_hosts,
+        with_credentials=logs.should_log_credentials,
+    )
+
+    def observe(exchange: Exchange) -> None:
+        log.record(
+            exchange.request, exchange.response, exchange.status, exchange.sent, exchange.seconds
+        )
+
+    return observe
