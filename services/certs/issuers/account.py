@@ -46,20 +46,21 @@ class Account:
     """The account of one authority and one email. Methods block on the network and the disk."""
 
     def __init__(self, config: AcmeIssuerConfig, folder: str, storage: Storage) -> None:
-        """``folder`` names the authority in the storage."""
+        """``folder`` names the authority in the storage. OSError: roots that cannot be read."""
         self._config = config
         self._storage = storage
         email = safe_name(config.email) if config.email else "default"
         self._place = ("acme", folder, "users", email)
         self._file = email.partition("@")[0]
-        self._roots: bool | str = self._collect_roots(folder)
+        self._folder = folder
+        self._roots = b"\n".join(Path(f).read_bytes() for f in config.trusted_roots_pem_files)
 
     def connect(self) -> client.ClientV2:
         """Return a client that speaks for the account, registered if it never was."""
         network = RetryingNetwork(
             JWKEC(key=self._key()),
             alg=ES256,
-            verify_ssl=cast("bool", self._roots),  # requests takes a path here as well
+            verify_ssl=cast("bool", self._trust()),  # requests takes a path here as well
             user_agent="Quantum",
             timeout=REQUEST_SECONDS,
         )
@@ -109,14 +110,13 @@ class Account:
             self._storage.write(key_pem(key), *self._place, f"{self._file}.key")
             return key
 
-    def _collect_roots(self, folder: str) -> bool | str:
+    def _trust(self) -> bool | str:
         """Return what ``requests`` verifies the authority with: the configured roots as one file."""
-        files = self._config.trusted_roots_pem_files
-        if not files:
+        if not self._roots:
             return True
-        bundle = b"\n".join(Path(file).read_bytes() for file in files)
-        self._storage.write(bundle, "acme", folder, "roots.pem")
-        return str(self._storage.root.joinpath("acme", folder, "roots.pem"))
+        place = "acme", self._folder, "roots.pem"
+        self._storage.write(self._roots, *place)
+        return str(self._storage.root.joinpath(*place))
 
 
 def _resource(location: str) -> messages.RegistrationResource:

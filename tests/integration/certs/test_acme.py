@@ -1,0 +1,235 @@
+"""Certificates from a real ACME authority (Pebble), proven over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from quantum.bus.subjects import CERTIFICATES, CHALLENGES, key_of
+from quantum.clock import SystemClock
+from quantum.http.headers import Headers
+from quantum.http.message import ConnectionFacts, Request
+from quantum.testing.certificates import make_certificates
+from quantum.testing.context import TestContext, make_context
+from quantum.testing.topology import free_port
+from services import catalog
+from services.certs import book
+from services.certs.service import CertsService
+from services.edge.challenges import PREFIX, ChallengeAnswers
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("pebble") and shutil.which("pebble-challtestsrv")),
+    reason="needs Debian's package pebble",
+)
+
+
+class Pebble:
+    """An ACME authority with its own DNS, in which every name is this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.http_port, self._port, self._dns, self._management = (free_port() for _ in range(4))
+        leaf, key, self.root = make_certificates(folder, ["localhost", "127.0.0.1"])
+        settings = {
+            "listenAddress": f"127.0.0.1:{self._port}",
+            "managementListenAddress": f"127.0.0.1:{free_port()}",
+            "certificate": str(leaf),
+            "privateKey": str(key),
+            "httpPort": self.http_port,
+            "tlsPort": free_port(),
+            "certificateValidityPeriod": 300,
+        }
+        (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
+        self.directory = f"https://127.0.0.1:{self._port}/dir"
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def start(self, bad_nonces: int = 15) -> None:
+        await self._run(
+            "pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "",
+            "-https01", "", "-tlsalpn01", "",  "-dns01", f"127.0.0.1:{self._dns}",
+            "-management", f"127.0.0.1:{self._management}",
+        )  # fmt: skip
+        await self.start_authority(bad_nonces)
+
+    async def start_authority(self, bad_nonces: int = 15) -> None:
+        await self._run(
+            "pebble", "-config", str(self._folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{self._dns}",
+            PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(bad_nonces),
+        )  # fmt: skip
+        async with aiohttp.ClientSession() as session:
+            for _ in range(200):
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(self.directory, ssl=False):
+                        return
+                await asyncio.sleep(0.05)
+        raise TimeoutError((self._folder / "log").read_text())
+
+    async def stop(self, last: int | None = None) -> None:
+        """End the processes that were started (``last``: only so many of the newest)."""
+        for process in self._processes[-last if last else 0 :]:
+            self._processes.remove(process)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _run(self, *command: str, **environment: str) -> None:
+        with (self._folder / "log").open("ab") as log:
+            self._processes.append(
+                await asyncio.create_subprocess_exec(
+                    *command, stdout=log, stderr=log, env={**os.environ, **environment}
+                )
+            )
+
+
+class Site:
+    """The plain HTTP port of an edge that does nothing but answer challenges."""
+
+    def __init__(self, context: TestContext) -> None:
+        self._answers = ChallengeAnswers(context.bus)
+        self.asked: list[tuple[str, int]] = []
+        self.is_deaf = False
+
+    async def start(self, port: int) -> None:
+        await self._answers.start()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+
+    async def aclose(self) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+        await self._answers.aclose()
+
+    def answer(self, path: str, method: str = "GET") -> Any:
+        here = ConnectionFacts(("", 0), ("", 0), "http")
+        request = Request(method, "http", "site", path, None, Headers(), b"", here)
+        return None if self.is_deaf else self._answers.answer(request)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        path = head.split(b" ")[1].decode()
+        response = self.answer(path)
+        status, body = (404, b"") if response is None else (response.status, response.body)
+        self.asked.append((path, status))
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body))  # fmt: skip
+        await writer.drain()
+        writer.close()
+
+
+class World:
+    """Pebble, a certs room that orders from it, and a site."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pebble = Pebble(folder / "pebble")
+        self.context = make_context(
+            "certs",
+            folder / "data",
+            clock=SystemClock(),
+            parse=catalog.parse,
+            registry=catalog.registry(),
+        )
+        self.site = Site(self.context)
+        self.service = CertsService(self.context)
+
+    async def start(self) -> None:
+        (self.folder / "data").mkdir()
+        await self.pebble.start()
+        await self.site.start(self.pebble.http_port)
+        await self.service.start()
+        self.context.switch.use(self.service)
+
+    async def stop(self) -> None:
+        await self.service.stop(1.0)
+        await self.site.aclose()
+        await self.pebble.stop()
+
+    async def automate(self, *names: str) -> None:
+        issuer = {
+            "module": "acme",
+            "ca": self.pebble.directory,
+            "email": "a@site.test",
+            "trusted_roots_pem_files": [str(self.pebble.root)],
+        }
+        tls = {
+            "certificates": {"automate": list(names)},
+            "automation": {"policies": [{"issuers": [issuer]}]},
+        }
+        await self.context.switch.apply(catalog.parse({"apps": {"tls": tls}}))
+
+    async def wait_for(self, name: str, seconds: float = 20.0) -> Any:
+        bucket = await self.context.bus.bucket(CERTIFICATES)
+        async with asyncio.timeout(seconds):
+            while (entry := await bucket.get(key_of(name))) is None:
+                await asyncio.sleep(0.05)
+        return entry.value
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_a_name_is_certified_although_nonces_are_refused(world: World):
+    await world.automate("site.test")
+    ready = await world.wait_for("site.test")
+    assert ready.subjects == ["site.test"]
+    assert ready.issuer.endswith("-dir")
+    assert [status for _, status in world.site.asked][-1] == 200
+    files = [f for f in (world.folder / "data").rglob("*") if f.is_file()]
+    assert {f.stat().st_mode & 0o777 for f in files} == {0o600}
+    assert any(f.name == "site.test.key" for f in files)
+    await asyncio.sleep(0.2)
+    assert await (await world.context.bus.bucket(CHALLENGES)).keys() == []
+
+
+async def test_strangers_learn_nothing_from_the_challenge_path(world: World):
+    await world.automate("site.test")
+    await world.wait_for("site.test")
+    path = world.site.asked[-1][0]
+    assert path.startswith(PREFIX)
+    await asyncio.sleep(0.2)
+    assert world.site.answer(path) is None  # the challenge is closed
+    assert world.site.answer(PREFIX + "../../etc/passwd") is None
+    assert world.site.answer(PREFIX) is None
+
+
+async def test_an_account_that_the_authority_lost_is_made_again(world: World):
+    await world.automate("one.test")
+    await world.wait_for("one.test")
+    await world.pebble.stop(last=1)
+    await world.pebble.start_authority()
+    await world.automate("one.test", "two.test")
+    assert (await world.wait_for("two.test")).subjects == ["two.test"]
+
+
+async def test_a_proof_that_fails_is_tried_again_later_and_not_at_once(world: World, monkeypatch):
+    monkeypatch.setattr(book, "retry_delay", lambda count, ordered: 1.0)
+    world.site.is_deaf = True
+    await world.automate("site.test")
+    with pytest.raises(TimeoutError):
+        await world.wait_for("site.test", 3.0)
+    assert world.service._book.pending() == ["site.test"]
+    world.site.is_deaf = False
+    await world.wait_for("site.test", 20.0)
+
+
+async def test_an_authority_that_is_away_delays_and_nothing_else(world: World, monkeypatch):
+    monkeypatch.setattr(book, "retry_delay", lambda count, ordered: 1.0)
+    await world.pebble.stop(last=1)
+    await world.automate("site.test")
+    await asyncio.sleep(1.0)
+    assert world.service._book.pending() == ["site.test"]
+    await world.pebble.start_authority()
+    await world.wait_for("site.test", 20.0)
