@@ -26,9 +26,12 @@ class Timed(Protocol):
     """Something with a deadline, in the loop's time (NEVER: none now)."""
 
     deadline: float
-    is_closed: bool
     visit: float
     """When the ticker will look at it next; the ticker's own."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is gone: the ticker then forgets it."""
 
     def on_deadline(self) -> None:
         """The deadline has passed. Sets a new one, or closes."""
