@@ -27,7 +27,7 @@ _log = structlog.get_logger("quantum.connection")
 class H2Stream:
     """One stream: the body that comes in, the writer that goes out."""
 
-    __slots__ = ("_drained", "body", "connection", "id", "is_closed", "is_ended")
+    __slots__ = ("_drained", "body", "connection", "id", "is_closed", "is_ended", "sent")
 
     def __init__(self, connection: H2Connection, stream_id: int) -> None:
         self.connection = connection
@@ -35,6 +35,8 @@ class H2Stream:
         self.body: StreamBody | None = None
         self.is_closed = False
         self.is_ended = False
+        self.sent = 0
+        """Bytes of body that were queued, trailers not counted."""
         self._drained: asyncio.Future[None] | None = None
 
     def open_body(self, length: int | None) -> StreamBody:
@@ -68,6 +70,8 @@ class H2Stream:
         if not data:
             return
         connection = self.connection
+        self.sent += len(data)
+        connection.body_bytes += len(data)
         try:
             connection.codec.send_data(self.id, data)
             connection.wake()
@@ -93,6 +97,8 @@ class H2Stream:
         if self.is_closed or self.is_ended:
             return
         self.is_ended = True
+        self.sent += len(data)
+        self.connection.body_bytes += len(data)
         codec = self.connection.codec
         try:
             if trailers is not None and len(trailers):
@@ -161,6 +167,7 @@ class H2Connection(asyncio.Protocol, H2Sink):
         self.loop = loop
         self.is_lost = False
         self.is_reading = False
+        self.body_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
         self._is_woken = False
@@ -210,6 +217,11 @@ class H2Connection(asyncio.Protocol, H2Sink):
             self._waiting.clear()
 
     # The output.
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes of bodies that left, or were dropped with their streams, since the beginning."""
+        return self.body_bytes - self.codec.queued_bytes
 
     def wake(self) -> None:
         """See to it that queued output leaves in this turn of the loop."""

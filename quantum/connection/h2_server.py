@@ -52,6 +52,9 @@ class H2Application(Protocol):
     def failed(self, request: Request | None, error: HttpError) -> Response:
         """Return the answer for an error that ``accept`` or the handler raised."""
 
+    def ended(self, request: Request | None, response: Response | None, sent: int) -> None:
+        """Hear that an exchange is over, after ``sent`` bytes of body; None: nothing was answered."""
+
 
 class ServerStream(H2Stream):
     """One request and its answer."""
@@ -82,6 +85,7 @@ class ServerStream(H2Stream):
 
     async def _run(self, body: AnyBody) -> None:
         request: Request | None = None
+        response: Response | None = None
         application = self.server.application
         try:
             try:
@@ -100,6 +104,7 @@ class ServerStream(H2Stream):
             if self.body is not None and not self.body.is_ended:
                 await self.body.aclose()
             self.server.stream_handled()
+            application.ended(request, response if self._is_head_sent else None, self.sent)
 
     def _fail(self, request: Request | None, error: Exception) -> None:
         if self._is_head_sent or self.is_closed:
@@ -149,9 +154,9 @@ class ServerStream(H2Stream):
         self.end()
 
     def _send_head(self, request: Request | None, response: Response, *, ended: bool) -> None:
+        fields = self.server.application.head(request, response)
         self._is_head_sent = True
         self.is_ended = ended
-        fields = self.server.application.head(request, response)
         self.server.codec.respond(self.id, fields, ended)
         self.server.wake()
 
@@ -209,7 +214,8 @@ class H2Server(H2Connection):
         self._streams: dict[int, ServerStream] = {}
         self._fresh: list[ServerStream] = []
         self._handling = 0
-        self._idle: asyncio.Future[None] | None = None
+        self._is_draining = False
+        self._gone: asyncio.Future[None] | None = None
         self._budget = float(settings.resets[0])
         self._budget_at = loop.time()
 
@@ -257,7 +263,6 @@ class H2Server(H2Connection):
             stream.closed(BodyAborted(f"the stream was reset with code {error_code:#x}"))
         if error_code and not self._may_reset():
             self.codec.terminate(ENHANCE_YOUR_CALM)
-        self._settle()
 
     def _may_reset(self) -> bool:
         """Charge one reset, whoever sent it, to the budget (CVE-2023-44487, CVE-2025-8671)."""
@@ -274,7 +279,8 @@ class H2Server(H2Connection):
             stream.closed(BodyAborted("the connection was lost"))
         if self._on_lost is not None:
             self._on_lost(self)
-        self._settle()
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     # The end.
 
@@ -287,24 +293,18 @@ class H2Server(H2Connection):
         """How many requests are under way."""
         return len(self._streams)
 
-    def _settle(self) -> None:
-        if self._idle is not None and not self._streams and not self._idle.done():
-            self._idle.set_result(None)
-
-    async def drain(self, grace: float) -> None:
-        """Take no new streams, let those under way finish within ``grace`` seconds, close."""
-        if not self.is_lost and self._idle is None:
-            self._idle = self.loop.create_future()
-            try:
-                self.codec.notice_shutdown()
-            except H2Failure:
-                self._idle.set_result(None)
-            self.wake()
-            await asyncio.sleep(min(NOTICE_SECONDS, grace))
-            self._say_goaway()
-            self._settle()
-            await asyncio.wait([self._idle], timeout=grace)
-        self._finish()
+    def drain(self) -> None:
+        """Take no new streams; the connection closes when those under way have ended. Idempotent."""
+        if self.is_lost or self._is_draining:
+            return
+        self._is_draining = True
+        try:
+            self.codec.notice_shutdown()
+        except H2Failure:
+            self.close()
+            return
+        self.wake()
+        self.loop.call_later(NOTICE_SECONDS, self._say_goaway)
 
     def _say_goaway(self) -> None:
         if not self.is_lost:
@@ -314,8 +314,17 @@ class H2Server(H2Connection):
                 return
             self.wake()
 
-    def _finish(self) -> None:
+    async def aclose(self, grace: float) -> None:
+        """Drain, and cut what has not ended within ``grace`` seconds."""
+        self.drain()
         if not self.is_lost:
-            self.codec.terminate(NO_ERROR)
+            gone = self._gone = self.loop.create_future()
+            await asyncio.wait([gone], timeout=grace + NOTICE_SECONDS)
+        self.cut(NO_ERROR)
+
+    def cut(self, error_code: int) -> None:
+        """End every stream now, telling the client why."""
+        if not self.is_lost:
+            self.codec.terminate(error_code)
             self.flush()
             self.close()

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import socket
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -62,8 +61,8 @@ def _bind_unix(path: Path) -> socket.socket:
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True)
     owner = path.parent.stat()
-    if owner.st_uid != os.geteuid() and owner.st_mode & stat.S_IWOTH:
-        raise PermissionError(f"{path.parent} can be written by others: a socket there is not safe")
+    if owner.st_uid not in {0, os.geteuid()}:
+        raise PermissionError(f"{path.parent} belongs to another user: a socket there is not safe")
     if path.exists() and not _answers(path):
         path.unlink()
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -97,7 +97,7 @@ class HopServer:
         server, self._server = self._server, None
         remove_socket(self.address)  # before it closes: the name may be another process's after
         server.close()
-        await asyncio.gather(*(c.drain(grace) for c in list(self._connections)))
+        await asyncio.gather(*(c.aclose(grace) for c in list(self._connections)))
         await server.wait_closed()
 
     # What a connection asks.
@@ -136,6 +136,9 @@ class HopServer:
     def failed(self, request: Request | None, error: HttpError) -> Response:
         """Carry an error home."""
         return _Failure(error)
+
+    def ended(self, request: Request | None, response: Response | None, sent: int) -> None:
+        """Nothing: the near end keeps the books."""
 
 
 async def _acknowledge(request: Request) -> Response:

@@ -233,6 +233,11 @@ class H2Codec:
         """Return how many body bytes of a stream wait for windows or for ``take_output``."""
         return self._connection.queued_body_size(stream_id)
 
+    @property
+    def queued_bytes(self) -> int:
+        """Body bytes of all streams that wait."""
+        return self._connection.queued_body_size()
+
     def ping(self) -> None:
         """Ask for a sign of life."""
         self._connection.ping()

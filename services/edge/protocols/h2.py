@@ -35,16 +35,12 @@ class H2Connection(H2Server):
         super().__init__(application, CLIENT, host.loop)
         self.host = host
         self.facts = facts
+        self.is_closed = False
         self.deadline = NEVER
         self.visit = NEVER
         self._idle_since = host.loop.time()
         self._stalled_looks = 0
         self._seen_moving = 0
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the socket is gone: the ticker forgets it then."""
-        return self.is_lost
 
     # The socket.
 
@@ -57,6 +53,7 @@ class H2Connection(H2Server):
     def lost(self, failure: Exception) -> None:
         """Leave the entrypoint."""
         super().lost(failure)
+        self.is_closed = True
         self.deadline = NEVER
         self.host.left(self)
 
