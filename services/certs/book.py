@@ -19,7 +19,7 @@ from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
 from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed
-from services.certs.material import Material
+from services.certs.material import Material, wildcard_of
 from services.certs.names import PermittedNames
 from services.certs.plans import Plan, Plans
 from services.certs.renewal import is_due, retry_delay
@@ -85,7 +85,7 @@ class CertificateBook:
         """
         for arrangement in reversed(self._arrangements):
             if (loaded := arrangement.loaded.find(name)) is not None:
-                return name, loaded
+                return name if name in loaded.subjects else wildcard_of(name), loaded
             if (managed := arrangement.permitted.resolve(name)) is not None:
                 return managed, await self._have(managed, arrangement.plans.plan_for(managed))
         if len(self._refused) < MAX_REFUSED:
@@ -120,7 +120,8 @@ class CertificateBook:
         self._announce_soon()
         wanted = {n for n in self._refused if arrangement.permitted.resolve(n) is not None}
         for material in arrangement.loaded.all():
-            self._announce_later(material.subjects[0], material)
+            self._announce_loaded(material)
+        self._tasks.start(self._resume(arrangement), "resume")
         for name in wanted | set(arrangement.automate):
             self._refused.pop(name, None)
             self._tasks.start(self._try(name), "obtain")
@@ -140,7 +141,7 @@ class CertificateBook:
         now = self._context.clock.now()
         for material in await asyncio.to_thread(arrangement.loaded.refresh, self._log):
             self._log.info("certificate_file_reloaded", subjects=material.subjects)
-            self._announce_later(material.subjects[0], material)
+            self._announce_loaded(material)
         for name, material in list(self._held.items()):
             plan = arrangement.plans.plan_for(name)
             if _is_stale(material, plan, now) and self._may_try(name, now):
@@ -155,6 +156,12 @@ class CertificateBook:
         await self._tasks.aclose()
 
     # Obtaining.
+
+    async def _resume(self, arrangement: Arrangement) -> None:
+        """Take up what an earlier run obtained: edge may serve a copy of it and not ask again."""
+        for name in await asyncio.to_thread(self._vault.names):
+            if name not in self._held and arrangement.permitted.resolve(name) == name:
+                await self._try(name)
 
     async def _try(self, name: str) -> None:
         """Have a certificate that nobody waits for; failures were logged and are tried again."""
@@ -250,6 +257,10 @@ class CertificateBook:
         self._announce_later(name, material)
 
     # Telling.
+
+    def _announce_loaded(self, material: Material) -> None:
+        for name in material.subjects:
+            self._announce_later(name, material)
 
     def _announce_later(self, name: str, material: Material) -> None:
         self._gone.discard(name)

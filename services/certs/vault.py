@@ -36,6 +36,17 @@ class Vault:
             return None
         return material if material.covers(name) and issuer.recognises(material) else None
 
+    def names(self) -> list[str]:
+        """Return the names that something is stored for, whoever issued it."""
+        found: set[str] = set()
+        for about in self._storage.root.glob("certificates/*/*/*.json"):
+            try:
+                content = json.loads(about.read_bytes())
+                found.update(str(name) for name in content["sans"][:1])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # not ours, or half gone: nobody misses it
+        return sorted(found)
+
     @staticmethod
     def _place(name: str, issuer: str) -> tuple[tuple[str, str, str], str]:
         file = safe_name(name)

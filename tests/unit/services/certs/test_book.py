@@ -193,6 +193,28 @@ async def test_a_restart_finds_what_was_obtained_before(world: World, tmp_path: 
     await again.book.aclose()
 
 
+async def test_a_restart_goes_on_renewing_although_nobody_asks(world: World, tmp_path: Path):
+    world.use("a.test", issuers=(FakeIssuer(world),))
+    await world.book.find("a.test")
+    again = World(tmp_path)
+    issuer = FakeIssuer(again)
+    again.use("a.test", issuers=(issuer,))
+    await asyncio.sleep(0.1)
+    await again.tick(9 * HOUR)
+    assert issuer.asked == ["a.test"]
+    await again.book.aclose()
+
+
+async def test_a_name_of_an_earlier_configuration_is_not_taken_up(world: World, tmp_path: Path):
+    world.use("a.test", issuers=(FakeIssuer(world),))
+    await world.book.find("a.test")
+    again = World(tmp_path)
+    again.use("b.test", issuers=(FakeIssuer(again),))
+    await asyncio.sleep(0.1)
+    assert again.book.all() == {}
+    await again.book.aclose()
+
+
 async def test_a_torn_pair_on_disk_is_obtained_anew(world: World, tmp_path: Path):
     world.use("a.test", issuers=(FakeIssuer(world),))
     await world.book.find("a.test")
