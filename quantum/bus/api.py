@@ -8,7 +8,8 @@ Delivery: a subscriber sees a publisher's facts in order, at most once. Buckets 
 durable: a write that returned was stored, and, where ``durable`` is asked for, fsynced.
 When the bus is away, reads and writes raise BusUnavailable after their timeout, publishing facts
 drops them (counted in a metric), subscriptions and watches come back by themselves with the current
-values.
+values. Opening a bucket or a stream, subscribing and watching never fail for a bus that is away: they
+return after a moment, and the values come when it is there. A write that ended in BusUnavailable may have been done.
 """
 
 from __future__ import annotations

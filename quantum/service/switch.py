@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from quantum.errors import QuantumError
 from quantum.service.api import Prepared, Revision, Service
 
 if TYPE_CHECKING:
@@ -96,9 +97,14 @@ class Switch:
         return prepared
 
     def _commit(self, prepared: list[Prepared]) -> None:
+        """Commit in every room; QuantumError after one failed: the process is about to end."""
+        failure: Exception | None = None
         for item in prepared:
             try:
                 item.commit()
             except Exception as error:  # noqa: BLE001 - reported below; the process ends
                 self._log.error("config_commit_failed", exc_info=error)
-                self._on_broken(error)
+                failure = failure or error
+        if failure is not None:
+            self._on_broken(failure)
+            raise QuantumError(f"a room could not commit: {failure!r}") from failure

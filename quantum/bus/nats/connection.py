@@ -25,6 +25,10 @@ _log = structlog.get_logger("quantum.bus")
 CLUSTER_SERVERS = 3
 """With this many servers named, buckets and streams are kept on three: one may be lost."""
 
+MAX_PENDING_BYTES = 1 << 20
+"""What waits for a server that does not read before facts are dropped: below nats-py's own limit, at
+which its publish would wait."""
+
 
 class NatsBus:
     """One connection to NATS, shared by all rooms of a process. ``start`` never waits for it."""
@@ -66,7 +70,7 @@ class NatsBus:
     async def publish(self, subject: Subject[P], payload: P) -> None:
         """Send a fact; dropped and counted while NATS is away."""
         session = self._link.session
-        if session is None:
+        if session is None or session.client.pending_data_size > MAX_PENDING_BYTES:
             self._dropped.inc()
             return
         try:

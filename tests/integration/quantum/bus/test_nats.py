@@ -173,3 +173,21 @@ async def test_metrics_tell_the_connection_and_what_was_dropped(world):
     await bus.publish(FACT, Word(text="lost"))
     assert registry.get_sample_value("quantum_bus_connected") == 0
     assert registry.get_sample_value("quantum_bus_facts_dropped_total") == 1
+
+
+async def test_publishing_never_waits_for_a_server_that_does_not_read(world):
+    registry = CollectorRegistry()
+    bus = world.make_bus(metrics=registry)
+    assert await bus.wait_connected(10)
+    os.kill(world.server.pid, signal.SIGSTOP)
+    loop = asyncio.get_running_loop()
+    try:
+        slowest = 0.0
+        for _ in range(2000):
+            started = loop.time()
+            await bus.publish(FACT, Word(text="x" * 10_000))
+            slowest = max(slowest, loop.time() - started)
+        assert slowest < 0.5
+        assert registry.get_sample_value("quantum_bus_facts_dropped_total") > 100
+    finally:
+        os.kill(world.server.pid, signal.SIGCONT)

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, QuantumError
 from quantum.service.switch import Switch
 from quantum.testing.context import make_revision
 
@@ -124,9 +124,11 @@ async def test_a_failing_discard_does_not_hide_the_refusal(switch, notes):
 
 async def test_a_failing_commit_is_reported_and_the_others_commit(switch, notes, broken):
     switch.use([Room("a", notes, fails_to_commit=True), Room("b", notes)])
-    await switch.apply(make_revision("1"))
+    with pytest.raises(QuantumError, match="could not commit"):
+        await switch.apply(make_revision("1"))
     assert "b commit 1" in notes
-    assert str(broken[0]) == "broken"
+    assert [str(error) for error in broken] == ["broken"]
+    assert switch.active is None
 
 
 async def test_listeners_hear_of_what_was_applied_only(switch, notes):
