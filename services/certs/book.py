@@ -55,6 +55,7 @@ class CertificateBook:
         self._log = context.log
         self._tasks = TaskSet("certs:book")
         self._arrangements: list[Arrangement] = []  # in force, then prepared ones
+        self._permitted: PermittedNames | None = None
         self._held: dict[str, Material] = {}
         self._obtaining: dict[str, asyncio.Task[Material | IssuanceFailed]] = {}
         self._failures: dict[str, _Failure] = {}
@@ -112,6 +113,8 @@ class CertificateBook:
 
     def commit(self, arrangement: Arrangement) -> None:
         """Take it in force; start on what it automates and on what was refused until now."""
+        is_same = self._permitted == arrangement.permitted
+        self._permitted = arrangement.permitted
         self._arrangements = [arrangement]
         for name in [n for n in self._held if arrangement.permitted.resolve(n) is None]:
             del self._held[name]
@@ -121,7 +124,8 @@ class CertificateBook:
         wanted = {n for n in self._refused if arrangement.permitted.resolve(n) is not None}
         for material in arrangement.loaded.all():
             self._announce_loaded(material)
-        self._tasks.start(self._resume(arrangement), "resume")
+        if not is_same:
+            self._tasks.start(self._resume(arrangement), "resume")
         for name in wanted | set(arrangement.automate):
             self._refused.pop(name, None)
             self._tasks.start(self._try(name), "obtain")
@@ -158,8 +162,18 @@ class CertificateBook:
     # Obtaining.
 
     async def _resume(self, arrangement: Arrangement) -> None:
-        """Take up what an earlier run obtained: edge may serve a copy of it and not ask again."""
-        for name in await asyncio.to_thread(self._vault.names):
+        """Take up what was obtained before: edge may serve a copy of it and not ask again.
+
+        The disk says what that was, and the bus, should the disk be a new one.
+        """
+        names = set(await asyncio.to_thread(self._vault.names))
+        try:
+            bucket = await self._context.bus.bucket(CERTIFICATES)
+            entries = [await bucket.get(key) for key in await bucket.keys()]
+            names |= {entry.value.name for entry in entries if entry and entry.value}
+        except BusUnavailable as error:
+            self._log.debug("certificates_unlisted", reason=str(error))
+        for name in sorted(names):
             if name not in self._held and arrangement.permitted.resolve(name) == name:
                 await self._try(name)
 
