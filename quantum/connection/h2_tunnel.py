@@ -15,17 +15,17 @@ from quantum.wire.h2 import CANCEL
 class H2Tunnel:
     """The two directions of an extended CONNECT stream (RFC 8441 §5)."""
 
-    __slots__ = ("_body", "_stream")
+    __slots__ = ("_stream", "body")
 
     def __init__(self, stream: H2Stream, body: StreamBody) -> None:
         """``body`` has what the peer sends."""
         self._stream = stream
-        self._body = body
+        self.body = body
 
     async def read(self) -> bytes:
         """Return the next bytes, b"" at the peer's end; BodyAborted when it was cut."""
         try:
-            return await self._body.__anext__()
+            return await self.body.__anext__()
         except StopAsyncIteration:
             return b""
 

@@ -194,8 +194,13 @@ class RemoteHandler:
     async def _tunnel(self, connection: H2Client, request: Request, fields: Fields) -> Response:
         answer, tunnel = await connection.connect(fields, deadline=request.deadline)
         response = await _response(answer.fields, answer.body)
-        if tunnel is not None:
+        if tunnel is None:
+            return response
+        if response.status == 101:
             response.upgrade = partial(_run_tunnel, tunnel)
+        else:  # a 2xx of a handler that did not switch: what comes is its body
+            await tunnel.write_end()
+            response.body = tunnel.body
         return response
 
 

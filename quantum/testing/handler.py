@@ -375,16 +375,18 @@ async def a_tunnel_carries_both_directions(reach: Reach) -> None:
 
 
 async def a_refused_upgrade_is_a_plain_response(reach: Reach) -> None:
-    """A handler need not switch."""
+    """A handler need not switch, whatever its status."""
 
     async def answer(request: Request) -> Response:
-        return Response.text(403, "not you")
+        return Response.text(int(request.query or ""), "not you")
 
-    request = make_request()
-    request.upgrade = "websocket"
-    response = await (await reach(FunctionHandler(answer))).handle(request)
-    assert (response.status, response.upgrade) == (403, None)
-    assert await read_all(response.body, 100) == b"not you"
+    handler = await reach(FunctionHandler(answer))
+    for status in (200, 403):
+        request = make_request()
+        request.upgrade, request.query = "websocket", str(status)
+        response = await handler.handle(request)
+        assert (response.status, response.upgrade) == (status, None)
+        assert await read_all(response.body, 100) == b"not you"
 
 
 async def an_abort_stays_an_abort(reach: Reach) -> None:

@@ -85,7 +85,11 @@ class EdgeApplication:
 
     def head(self, request: Request | None, response: Response) -> Fields:
         """Return the fields of a response; HttpError 500 for one that could not be sent safely."""
-        status = 200 if response.upgrade is not None else response.status
+        status = response.status
+        if response.upgrade is not None:
+            status = 200
+        elif request is not None and request.upgrade is not None and 200 <= status < 300:
+            status = 501  # to an extended CONNECT a 2xx would say that the tunnel is open
         fields: list[Field] = [(b":status", _STATUS.get(status) or b"%d" % status)]
         has_length = has_date = has_server = False
         for field in response.headers.fields:
