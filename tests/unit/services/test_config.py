@@ -127,7 +127,7 @@ def test_a_simple_document_is_adapted_first():
         ({"apps": {"http": {"servers": {"s": {}}}}}, "apps.http.servers.s.listen", "missing"),
         ({"storage": {"module": "redis"}}, "storage.module", "file_system"),
         ({"storage": {"module": "file_system", "root": "/x"}}, "storage.root", "--data-dir"),
-        ({"logging": {"logs": {"access": {}}}}, "logging.logs", "not built"),
+        ({"logging": {"logs": {"access": {}}}}, "logging.logs.access", "not built"),
         (
             {"logging": {"logs": {"default": {"level": "LOUD"}}}},
             "logging.logs.default.level",
