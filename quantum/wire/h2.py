@@ -155,6 +155,8 @@ class H2Codec:
         """Read bytes from the peer. H2Failure ends the connection; output may still be waiting."""
         try:
             self._connection.receive_data(data)
+        except ngh2.ConnectionStateError:
+            return  # the connection is over: what still comes belongs to nobody
         except ngh2.NGH2Error as error:
             raise H2Failure(str(error)) from error
         finally:
