@@ -179,7 +179,7 @@ class H2Codec:
                 sink.bytes_received(event.stream_id, event.data, event.end_stream)
             elif isinstance(event, ngh2.StreamClosed):
                 if event.error_code:
-                    pass
+                    self._repair_window()
                 sink.stream_closed(event.stream_id, event.error_code)
             elif isinstance(event, ngh2.RequestReceived):
                 sink.request_received(event.stream_id, event.headers, event.end_stream)
