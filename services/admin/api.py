@@ -48,6 +48,7 @@ class AdminApi:
             "reverse_proxy": self._reverse_proxy,
             "certificates": self._certificates,
             "revisions": self._revisions,
+            "rooms": self._rooms,
         }
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -169,6 +170,12 @@ class AdminApi:
         return web.Response(
             body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
+
+    async def _rooms(self, request: web.Request, _: str) -> web.Response:
+        """Which processes run which rooms, as they say themselves; not of Caddy's API."""
+        _only(request, "GET")
+        found = await self._store.presences()
+        return _json([presence.model_dump(exclude={"address"}) for presence in found])
 
     async def _reverse_proxy(self, request: web.Request, path: str) -> web.Response:
         _only(request, "GET")

@@ -145,7 +145,9 @@ class AdminListener:
                 path=request.path,
                 peer=request.remote,
             )
-            return web.json_response({"error": refusal.reason}, status=refusal.status)
+            return web.json_response(
+                {"error": refusal.reason}, status=refusal.status, headers={"Server": "Quantum"}
+            )
         shared = self.rules.may_share(request.headers)
         if request.method == "OPTIONS":
             response = web.Response(status=204 if shared else 405, headers=CORS if shared else None)
@@ -154,6 +156,7 @@ class AdminListener:
         if shared is not None:
             response.headers["Access-Control-Allow-Origin"] = shared
             response.headers["Vary"] = "Origin"
+        response.headers["Server"] = "Quantum"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Cache-Control", "no-store")
         if request.method not in {"GET", "HEAD", "OPTIONS"}:

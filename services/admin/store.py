@@ -26,6 +26,7 @@ from quantum.bus.subjects import (
     ROOMS,
     ConfigApplied,
     ConfigRevision,
+    RoomPresence,
 )
 from quantum.errors import BusUnavailable, ConfigError, HttpError
 from quantum.ids import PROCESS_ID
@@ -124,6 +125,12 @@ class RevisionStore:
         entries = [await bucket.get(key) for key in await bucket.keys()]
         found = [e.value for e in entries if e is not None and e.value is not None]
         return sorted(found, key=lambda r: r.at, reverse=True)
+
+    async def presences(self) -> list[RoomPresence]:
+        """Return who runs what. BusUnavailable when nobody can say."""
+        bucket = await self._context.bus.bucket(ROOMS)
+        entries = [await bucket.get(key) for key in sorted(await bucket.keys())]
+        return [e.value for e in entries if e is not None and e.value is not None]
 
     async def _change(
         self, make: Callable[[Any], Any], author: str, *, must_apply: bool
@@ -229,10 +236,7 @@ class RevisionStore:
 
     async def _find_others(self) -> frozenset[str]:
         """Return the processes that run some room, without this one."""
-        bucket = await self._context.bus.bucket(ROOMS)
-        entries = [await bucket.get(key) for key in await bucket.keys()]
-        processes = {e.value.process for e in entries if e is not None and e.value is not None}
-        return frozenset(processes - {PROCESS_ID})
+        return frozenset({presence.process for presence in await self.presences()} - {PROCESS_ID})
 
     def _expect(self, revision: str) -> None:
         self._awaited = revision

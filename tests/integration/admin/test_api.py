@@ -324,6 +324,26 @@ async def test_earlier_revisions_can_be_activated_again(admin: Admin):
     assert (await admin.ask("POST", "/revisions/unknown/activate"))[0] == 404
 
 
+async def test_the_page_may_load_its_own_files_and_nothing_else(admin: Admin):
+    for path, kind in [("/", "html"), ("/dashboard.js", "javascript"), ("/dashboard.css", "css")]:
+        navigation = {
+            "Host": "localhost:0",
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Site": "none",
+        }
+        async with admin.session.get(admin.base + path, headers=navigation) as answer:
+            text = await answer.text()
+            assert answer.status == 200
+            assert kind in answer.headers["Content-Type"]
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert "unsafe" not in answer.headers["Content-Security-Policy"]
+            assert "style=" not in text
+            assert "onclick" not in text
+    assert (await admin.ask("GET", "/dashboard.py"))[0] == 404
+    assert (await admin.ask("GET", "/../api.py"))[0] == 404
+    assert (await admin.ask("POST", "/", json={}))[0] == 405
+
+
 # With other processes about.
 
 
@@ -359,6 +379,8 @@ async def test_a_change_is_answered_when_the_others_have_it(tmp_path: Path):
         status, _, headers = await admin.ask("POST", "/load", json=SECOND)
         assert status == 200
         assert "Warning" not in headers
+        rooms = (await admin.ask("GET", "/rooms"))[1]
+        assert rooms == [{"process": "p2", "room": "edge", "revision": ""}]
         assert elsewhere.seen == [revision_id(SECOND)]
 
 
