@@ -118,7 +118,8 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> set[s
     for step in location:
         if isinstance(step, str) and hasattr(current, "model_fields"):
             field = next((f for n, f in current.model_fields.items() if step in (n, f.alias)), None)
-            current = _model_in(field.annotation) if field is not None else None
+            if field is not None:  # else the step is a key of a map: its values have the same model
+                current = _model_in(field.annotation)
     if current is None or not hasattr(current, "model_fields"):
         return set()
     return {f.alias or n for n, f in current.model_fields.items()}
