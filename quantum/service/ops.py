@@ -7,15 +7,56 @@ Nothing here changes anything, and nothing here is secret.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from quantum.hop.address import remove_socket, split_host, unix_path
-from quantum.service.status import Status
+from quantum.ids import PROCESS_ID
+from quantum.service.api import State
 
 SHUTDOWN_SECONDS = 1.0
 """Answers here take milliseconds; a scraper that lingers does not hold the stop."""
+
+
+class Status:
+    """What a process is doing, and its rooms: the runner writes it, the endpoint reads it."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.phase = State.STARTING
+        self.rooms: dict[str, State] = {}
+        self.awaits = "start"
+        self.revision: Callable[[], str | None] = lambda: None
+        self.bus_connected: Callable[[], bool] = lambda: False
+
+    def obstacles(self) -> list[str]:
+        """Return why the process should get no traffic; empty when it should."""
+        reasons = []
+        if self.phase is State.STARTING:
+            reasons.append(f"starting: {self.awaits}")
+        elif self.phase is not State.RUNNING:
+            reasons.append(self.phase.value)
+        reasons += [
+            f"room {room} is {state.value}"
+            for room, state in sorted(self.rooms.items())
+            if state is not State.RUNNING
+        ]
+        return reasons
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``/services`` shows."""
+        return {
+            "process": PROCESS_ID,
+            "version": self.version,
+            "state": self.phase.value,
+            "rooms": {room: state.value for room, state in sorted(self.rooms.items())},
+            "revision": self.revision(),
+            "bus": "connected" if self.bus_connected() else "away",
+        }
 
 
 class OpsServer:

@@ -23,12 +23,11 @@ from quantum.modules.spec import load
 from quantum.service.api import Revision, Service, ServiceContext, State
 from quantum.service.embedded import EmbeddedServer
 from quantum.service.graph import start_order
-from quantum.service.ops import OpsServer
+from quantum.service.ops import OpsServer, Status
 from quantum.service.options import RunOptions
 from quantum.service.private import DataDirLock, make_private_dir
 from quantum.service.revisions import Revisions
 from quantum.service.signals import EXIT_FORCED, Signals
-from quantum.service.status import Status
 from quantum.service.switch import Switch
 from quantum.service.watching import watch_file
 from quantum.tasks import TaskSet
