@@ -110,7 +110,14 @@ def request_fields(request: Request, lead: list[Field], now: float) -> list[Fiel
         fields.append((b"quantum-target", _text(target)))
     _add_rare(fields, request, now)
     fields += _travels(request.headers.fields)
+    _add_length(fields, request.headers, request.body)
     return fields
+
+
+def _add_length(fields: list[Field], headers: Headers, body: AnyBody) -> None:
+    """Say how long a pulled body is: its codec took the field, the far end wants to know."""
+    if not isinstance(body, bytes) and body.length is not None and b"content-length" not in headers:
+        fields.append((b"content-length", b"%d" % body.length))
 
 
 def _add_rare(fields: list[Field], request: Request, now: float) -> None:
@@ -234,7 +241,9 @@ def response_fields(response: Response) -> list[Field]:
         lead = [(b":status", b"200"), (b"quantum-status", b"101")]
     if response.close:
         lead.append((b"quantum-close", b"1"))
-    return lead + _travels(response.headers.fields)
+    fields = lead + _travels(response.headers.fields)
+    _add_length(fields, response.headers, response.body)
+    return fields
 
 
 def error_fields(error: HttpError, *, retry: bool = False) -> list[Field]:

@@ -47,7 +47,6 @@ def platform_document(
         "apps": {
             "http": {
                 "http_port": http,
-                "https_port": https,
                 "servers": {
                     "secure": {
                         "listen": [f"{bind}:{https}"],

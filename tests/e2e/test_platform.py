@@ -3,6 +3,8 @@
 import hashlib
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
@@ -77,11 +79,12 @@ def test_the_admin_lists_the_upstreams(platform: Platform) -> None:
     assert {row["address"] for row in rows} == set(platform.dials)
 
 
-def live(platform: Platform, client: str = "a-test") -> ClientConnection:
-    socket = connect(f"ws://127.0.0.1:{platform.plain.port}/ws", max_size=2**20)
-    socket.send(json.dumps({"type": "Subscribe", "client_id": client}))
-    assert json.loads(socket.recv(10))["type"] == "Ack"
-    return socket
+@contextmanager
+def live(platform: Platform, client: str = "a-test") -> Iterator[ClientConnection]:
+    with connect(f"ws://127.0.0.1:{platform.plain.port}/ws", max_size=2**20) as socket:
+        socket.send(json.dumps({"type": "Subscribe", "client_id": client}))
+        assert json.loads(socket.recv(10)) == {"type": "Ack", "operation_id": "subscribe"}
+        yield socket
 
 
 def operation(socket: ClientConnection, path: str) -> dict:
@@ -130,7 +133,7 @@ def test_a_new_configuration_takes_over_and_a_broken_one_changes_nothing(
     assert platform.plain.get("/marker").text == "one"
     load(platform, "two")
     eventually(lambda: platform.plain.get("/marker").text == "two", 5)
-    broken = platform.document("three")
+    broken = json.loads(json.dumps(platform.document("three")))  # no part of it shared
     broken["apps"]["http"]["servers"]["plain"]["routes"][0]["handle"][0]["boody"] = "x"
     answer = platform.admin.request(
         "POST", "/load", json.dumps(broken).encode(), Content_Type="application/json"
