@@ -41,10 +41,10 @@ class AdminService:
         """Open the listener of ``revision`` unless it is the one that is open."""
         config: AdminConfig = revision.section("admin") or AdminConfig()
         if config.disabled:
-            return _Swap(lambda: self._move(None), None)
+            return _Swap(lambda: self._move(None, revision), None)
         if self._listener is not None and self._listener.address == config.listen:
             kept, rules = self._listener, OriginRules.of(config)
-            return _Swap(lambda: self._keep(kept, rules), None)
+            return _Swap(lambda: self._keep(kept, rules, revision), None)
         listener = AdminListener(config, self._api, self._context.log)
         try:
             listener.bind()
@@ -54,7 +54,7 @@ class AdminService:
                 f"cannot listen on {config.listen}: {error.strerror or error}",
                 "choose another address, or disable the admin API",
             ) from error
-        return _Swap(lambda: self._move(listener), listener)
+        return _Swap(lambda: self._move(listener, revision), listener)
 
     async def stop(self, grace: float) -> None:
         """Finish what was asked, then close."""
@@ -65,15 +65,17 @@ class AdminService:
         await self._tasks.aclose()
         await self._store.aclose()
 
-    def _keep(self, listener: AdminListener, rules: OriginRules) -> None:
+    def _keep(self, listener: AdminListener, rules: OriginRules, revision: Revision) -> None:
         listener.rules = rules
+        self._tasks.start(self._store.note(revision), "note")
 
-    def _move(self, listener: AdminListener | None) -> None:
+    def _move(self, listener: AdminListener | None, revision: Revision) -> None:
         old, self._listener = self._listener, listener
         if listener is not None:
             self._tasks.start(listener.serve(), "serve")
         if old is not None:
             self._tasks.start(old.aclose(), "close")
+        self._tasks.start(self._store.note(revision), "note")
 
     def _on_failure(self, failure: BaseException) -> None:
         self._context.stop_process(f"the admin API failed: {failure}")

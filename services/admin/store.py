@@ -126,6 +126,24 @@ class RevisionStore:
         found = [e.value for e in entries if e is not None and e.value is not None]
         return sorted(found, key=lambda r: r.at, reverse=True)
 
+    async def note(self, revision: Revision) -> None:
+        """Keep a revision that came into force by another way than ``change``: the file, mostly."""
+        if self._turn.locked():
+            return  # ours, or about to be put back
+        entry = ConfigRevision(
+            revision=revision.id,
+            document=revision.document,
+            author="configuration file",
+            at=self._context.clock.now(),
+            process=PROCESS_ID,
+        )
+        try:
+            await (await self._context.bus.bucket(REVISIONS)).create(revision.id, entry)
+        except Conflict:
+            self._log.debug("revision_known", revision=revision.id)
+        except BusUnavailable as error:
+            self._log.info("revision_not_kept", revision=revision.id, reason=str(error))
+
     async def presences(self) -> list[RoomPresence]:
         """Return who runs what. BusUnavailable when nobody can say."""
         bucket = await self._context.bus.bucket(ROOMS)

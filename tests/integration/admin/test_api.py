@@ -211,6 +211,12 @@ async def test_an_object_is_found_by_its_id(admin: Admin):
     assert (await admin.ask("POST", "/load", json=twice))[0] == 400
 
 
+async def test_the_revision_of_the_start_can_be_gone_back_to(admin: Admin):
+    await asyncio.sleep(0.01)
+    _, listed, _ = await admin.ask("GET", "/revisions")
+    assert [(r["author"], r["active"]) for r in listed] == [("configuration file", True)]
+
+
 async def test_adapting_changes_nothing(admin: Admin):
     status, body, _ = await admin.ask("POST", "/adapt", json=SECOND)
     assert (status, body) == (200, {"warnings": [], "result": SECOND})
@@ -316,7 +322,10 @@ async def test_earlier_revisions_can_be_activated_again(admin: Admin):
     await admin.ask("POST", "/load", json=FIRST)
     await asyncio.sleep(0.01)
     _, listed, _ = await admin.ask("GET", "/revisions")
-    assert [(r["author"], r["active"]) for r in listed][1] == ("anna", False)
+    assert [(r["author"], r["active"]) for r in listed] == [
+        ("admin API, 127.0.0.1", True),
+        ("anna", False),
+    ]
     wanted = revision_id(SECOND)
     assert (await admin.ask("GET", f"/revisions/{wanted}"))[1] == SECOND
     assert (await admin.ask("POST", f"/revisions/{wanted}/activate"))[0] == 200
