@@ -19,7 +19,7 @@ class Error:
 
     def __init__(self, config: ErrorConfig, provision: Provision) -> None:
         self._status = compile_template(config.status_code or DEFAULT_STATUS)
-        self._message = config.error
+        self._message = compile_template(config.error)
 
     def link(self, following: Next) -> Next:
         """Return the link; nothing follows it."""
@@ -29,4 +29,4 @@ class Error:
         code = self._status(request)
         if not (code.isdecimal() and 100 <= int(code) <= 999):
             raise HttpError(500, f"status_code became {code!r}")
-        raise HttpError(int(code), self._message)
+        raise HttpError(int(code), self._message(request))

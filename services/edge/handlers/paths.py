@@ -8,11 +8,13 @@ through ``settled``: absolute, no dot segments, a spelling that every later read
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote
 
 from quantum.http.request_facts import decoded
 from quantum.http.target import check_path, normalise
 
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _WIRE_PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]]|%[0-9A-Fa-f]{2})*")
 _DOTS = re.compile(r"(?i)(?:^|/)(?:\.|%2e){1,2}(?:/|$)")
 
@@ -30,11 +32,25 @@ def settled(path: str) -> str:
     if _WIRE_PATH.fullmatch(path) is None:
         path = escape_path(decoded(path))
     if not path.startswith("/"):
-        path = "/" + path
+        text = decoded(path)
+        path = escape_path(text) if text.startswith("/") else "/" + path
     if _DOTS.search(path) is not None:
         path = normalise(re.sub("(?i)%2e", ".", path), merge_slashes=False)
     check_path(path)
     return path
+
+
+def changed(path: str, change: Callable[[str], str]) -> str:
+    """Return the escaped ``path`` after ``change``, settled.
+
+    A change that broke an escape (digits replaced inside ``%20``) is made to the decoded path instead.
+    """
+    result = change(path)
+    if result == path:
+        return path
+    if _BROKEN_ESCAPE.search(result) is not None:
+        result = escape_path(change(decoded(path)))
+    return settled(result)
 
 
 def cleaned(path: str, pattern: str) -> str:

@@ -31,9 +31,14 @@ def compile_query_operations(config: QueryOperationsConfig) -> Callable[[Request
         values = parse_query(request.query)[0]
         for operation in operations:
             operation(values, request)
-        request.query = encode_query(values) or None
+        set_query(request, encode_query(values))
 
     return change
+
+
+def set_query(request: Request, query: str) -> None:
+    """Set the query; an empty one takes the question mark away, unless it was all there was."""
+    request.query = query or ("" if request.query == "" else None)
 
 
 def _pair(config: QueryPairConfig, apply: Callable[[Values, str, str], None]) -> Operation:

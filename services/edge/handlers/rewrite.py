@@ -20,13 +20,14 @@ from quantum.http.request_facts import decoded
 from quantum.modules.lifetime import Provision
 from services.edge.handler_configs import PathReplacementConfig, RewriteConfig, SubstringConfig
 from services.edge.handlers.paths import (
+    changed,
     cleaned,
     escape_path,
     settled,
     without_prefix,
     without_suffix,
 )
-from services.edge.handlers.query_operations import compile_query_operations
+from services.edge.handlers.query_operations import compile_query_operations, set_query
 
 Step = Callable[[Request], None]
 
@@ -91,9 +92,9 @@ def _target(uri: str) -> list[Step]:
             injected = rest if found and not query else None
             target = settled(escape_path(decoded(text)))
         if injected is not None:
-            request.query = injected.replace("{", "%7B").replace("}", "%7D") or None
+            set_query(request, injected.replace("{", "%7B").replace("}", "%7D"))
         elif new_query is not None:
-            request.query = new_query(request) or None
+            set_query(request, new_query(request))
         request.path = target
 
     return [change]
@@ -135,11 +136,6 @@ def _in_query_value(key: str, value: str, request: Request) -> str:
     return escape(value)
 
 
-def _move(request: Request, path: str) -> None:
-    if path != request.path:
-        request.path = settled(path)
-
-
 def _stripped_prefix(text: str) -> Step:
     expand = compile_template(text)
 
@@ -147,7 +143,7 @@ def _stripped_prefix(text: str) -> Step:
         prefix = expand(request)
         if not prefix.startswith("/"):
             prefix = "/" + prefix
-        _move(request, without_prefix(cleaned(request.path, prefix), prefix))
+        request.path = changed(request.path, lambda p: without_prefix(cleaned(p, prefix), prefix))
 
     return strip
 
@@ -158,7 +154,9 @@ def _stripped_suffix(text: str) -> Step:
     def strip(request: Request) -> None:
         suffix = expand(request)
         if suffix:
-            _move(request, without_suffix(cleaned(request.path, suffix), suffix))
+            request.path = changed(
+                request.path, lambda p: without_suffix(cleaned(p, suffix), suffix)
+            )
 
     return strip
 
@@ -171,9 +169,11 @@ def _substring(config: SubstringConfig) -> Step:
         old, new = find(request), replace(request)
         if not old:
             return
-        _move(request, cleaned(request.path, config.find).replace(old, new, limit))
+        request.path = changed(
+            request.path, lambda p: cleaned(p, config.find).replace(old, new, limit)
+        )
         if request.query:
-            request.query = request.query.replace(old, new, limit) or None
+            set_query(request, request.query.replace(old, new, limit))
 
     return change
 
@@ -182,6 +182,7 @@ def _path_regexp(config: PathReplacementConfig) -> Step:
     pattern, replace = Pattern(config.find), compile_template(config.replace)
 
     def change(request: Request) -> None:
-        _move(request, pattern.replace(request.path, replace(request)))
+        template = replace(request)
+        request.path = changed(request.path, lambda p: pattern.replace(p, template))
 
     return change

@@ -11,11 +11,11 @@ _VERSIONS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2.0", "3": "HTTP/3
 
 
 def method(config: MethodConfig, provision: Provision) -> Matcher:
-    """Return the question whether the method is one of the list."""
-    if len(config.root) == 1:
-        only = config.root[0]
+    """Return the question whether the method is one of the list, which may be in lower case."""
+    methods = frozenset(name.upper() for name in config.root)
+    if len(methods) == 1:
+        (only,) = methods
         return lambda request: request.method == only
-    methods = frozenset(config.root)
     return lambda request: request.method in methods
 
 
