@@ -187,7 +187,7 @@ def open_request(
             envelope.get(b":authority", b"").decode(),
             path,
             query if mark else None,
-            Headers(fields),
+            Headers([f for f in fields if f[0] != b"content-length"]),  # the body says it
             body,
             facts.get(envelope[b"quantum-facts"]),
             started=now,

@@ -208,16 +208,19 @@ async def bodies_stream_both_ways_with_trailers(reach: Reach) -> None:
     """Pulled bodies arrive whole, their trailers after them."""
 
     async def answer(request: Request) -> Response:
-        size = len(await read_all(request.body, 1 << 24))
         assert not isinstance(request.body, bytes)
+        assert request.body.length == 50 * len(CHUNK)
+        assert b"content-length" not in request.headers, "the body says it"
+        size = len(await read_all(request.body, 1 << 24))
         assert request.body.trailers == Headers([(b"x-sum", b"1")])
         trailers = Headers([(b"x-size", b"%d" % size)])
-        return Response(200, body=PulledBody(_chunks(100), trailers=trailers))
+        return Response(200, body=PulledBody(_chunks(100), 100 * len(CHUNK), trailers))
 
-    upload = PulledBody(_chunks(50), trailers=Headers([(b"x-sum", b"1")]))
+    upload = PulledBody(_chunks(50), 50 * len(CHUNK), Headers([(b"x-sum", b"1")]))
     response = await (await reach(FunctionHandler(answer))).handle(make_request("POST", upload))
-    assert await read_all(response.body, 1 << 24) == CHUNK * 100
     assert not isinstance(response.body, bytes)
+    assert response.body.length == 100 * len(CHUNK)
+    assert await read_all(response.body, 1 << 24) == CHUNK * 100
     assert response.body.trailers == Headers([(b"x-size", b"%d" % (50 * len(CHUNK)))])
 
 

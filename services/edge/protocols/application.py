@@ -34,6 +34,8 @@ _DATE_VALUE = len(b"\r\nDate: ")
 _BAD_TARGET = re.compile(rb"[\x00-\x20\x7f#]")
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.%]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?\Z")
 _UNSAFE = re.compile(rb"[\r\n\0]")
+_BY_BODY = frozenset({b"content-length"})
+"""What the body says itself, as after the other codecs."""
 _NOT_SENT = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade",
 })  # fmt: skip
@@ -177,7 +179,8 @@ def _sort(fields: Fields) -> tuple[dict[bytes, bytes], list[Field], list[bytes],
             if value.lower() != b"100-continue":
                 raise HttpError(417, "unknown expectation")
             expects = True
-        elif b"_" not in name and b"." not in name:  # as HTTP/1.1: backends take them for others
+        elif name not in _BY_BODY and b"_" not in name and b"." not in name:
+            # The two characters as in HTTP/1.1: backends take such names for others.
             own.append((name, value))
     return pseudo, own, cookies, expects
 
