@@ -35,6 +35,9 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOO
 """Failures that mean: no such file. (A name that is too long or has no place in the file system's
 encoding cannot exist, a loop of links leads nowhere.)"""
 
+_VARY = ((b"vary", b"Accept-Encoding"),)
+"""On every file, as Caddy does: an ``encode`` handler in front may answer in several encodings."""
+
 RETRY_AFTER = b"2"
 """Seconds a client waits after a 503, which means that descriptors or memory ran out for a moment."""
 
@@ -167,6 +170,7 @@ def _represent(name: str, status: os.stat_result) -> Representation:
         etag=etag_of(status.st_mtime_ns, status.st_size) if dated else None,
         modified=seconds if dated else None,
         content_type=content_type_of(name),
+        extra=_VARY,
     )
 
 

@@ -9,7 +9,6 @@ from websockets.frames import Frame
 from websockets.frames import Opcode as PeerOpcode
 
 from quantum.wire.websocket import (
-    CloseCode,
     FrameReader,
     Message,
     Opcode,
