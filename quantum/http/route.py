@@ -82,7 +82,9 @@ class RouteCompiler:
             return linked
         handle: Callable[..., Awaitable[Response]] = handler.handle
         if module.spec.terminal:
-            return merging(handle, module.spec.id)
+            answer = merging(handle, module.spec.id)
+            passes = getattr(module.config, "pass_thru", False)
+            return passing_through(answer, inside) if passes else answer
         return lambda request: handle(request, inside)
 
 
@@ -106,6 +108,29 @@ def recovering(primary: Next, errors: Next, *, restore: bool) -> Next:
         return await errors(request)
 
     return guarded
+
+
+def passing_through(answer: Next, following: Next) -> Next:
+    """Return ``answer`` with ``following`` answering what it does not find (404): ``pass_thru``.
+
+    ``answer`` is asked without the body: it may be far away, and a body is read only once.
+    """
+
+    async def route(request: Request) -> Response:
+        body, headers = request.body, request.headers
+        if body != b"":
+            request.body, request.headers = b"", headers.copy()
+            request.headers.remove(b"content-length")
+        try:
+            return await answer(request)
+        except HttpError as error:
+            if error.status != 404:
+                raise
+        finally:
+            request.body, request.headers = body, headers
+        return await following(request)
+
+    return route
 
 
 def _conditional(matches: Matcher, inside: Next, following: Next) -> Next:
