@@ -17,9 +17,9 @@ from urllib.parse import unquote
 from quantum.errors import HttpError
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
-from services.certs.authority import Authority
 from services.certs.book import CertificateBook
 from services.certs.issuers.api import IssuanceFailed
+from services.certs.issuers.authority import Authority
 from services.certs.material import Material, certificate_pem
 from services.certs.names import normalise
 

@@ -14,12 +14,12 @@ from quantum.errors import BusUnavailable, ConfigError
 from quantum.hop.resolve import SERVICE_REVISION
 from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.tasks import TaskSet
-from services.certs.authority import Authority
 from services.certs.book import Arrangement, CertificateBook
 from services.certs.config import PkiApp, TlsApp
 from services.certs.endpoint import CertificatesEndpoint
 from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed, Surroundings
+from services.certs.issuers.authority import Authority
 from services.certs.names import normalise, permitted_names
 from services.certs.plans import Plans, check_lifetimes
 from services.certs.storage import Storage

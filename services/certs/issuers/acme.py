@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from quantum.bus.subjects import CHALLENGES, ChallengeOpened, key_of
 from quantum.errors import BusUnavailable
-from services.certs.authority import general_name
 from services.certs.config import AcmeIssuerConfig
 from services.certs.issuers.account import Account
 from services.certs.issuers.api import IssuanceFailed, Surroundings
+from services.certs.issuers.authority import general_name
 from services.certs.material import Material, PrivateKey, key_pem, make_key
 from services.certs.storage import safe_name
 

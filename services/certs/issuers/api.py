@@ -11,7 +11,7 @@ import structlog
 from quantum.bus.api import Bus
 from quantum.clock import Clock
 from quantum.errors import QuantumError
-from services.certs.authority import Authority
+from services.certs.issuers.authority import Authority
 from services.certs.material import Material
 from services.certs.storage import Storage
 

@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 
 from quantum.testing.clock import ManualClock
-from services.certs.authority import Authority
 from services.certs.config import AuthorityConfig
+from services.certs.issuers.authority import Authority
 from services.certs.material import Material, key_pem, make_key
 from services.certs.storage import Storage
 

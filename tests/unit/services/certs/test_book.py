@@ -12,11 +12,11 @@ import pytest
 from quantum.bus.subjects import CERTIFICATES, key_of
 from quantum.testing.clock import settle
 from quantum.testing.context import TestContext, make_context
-from services.certs.authority import Authority
 from services.certs.book import Arrangement, CertificateBook
 from services.certs.config import AuthorityConfig
 from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed
+from services.certs.issuers.authority import Authority
 from services.certs.material import Material, key_pem, make_key
 from services.certs.names import PermittedNames
 from services.certs.plans import Plan
