@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import AnyBody, Body, StreamBody
@@ -10,10 +11,11 @@ from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.tasks import TaskSet
 from quantum.wire.h1.head import (
+    NamePrefixes,
     UnsafeField,
     encode_chunk,
     encode_last_chunk,
-    encode_request_head,
+    join_head,
 )
 from services.proxy.leases import Lease
 from services.proxy.retry import may_use_fresh_connection
@@ -22,10 +24,23 @@ from services.proxy.transports.failure import UpstreamFailed
 from services.proxy.transports.upgrade import Wish
 from services.proxy.upstreams import Member
 
-_OURS = frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"})
-"""Fields that this file writes itself, or (Expect) has answered already."""
 _ALWAYS_SIZED = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose missing body is announced with a length of 0 (RFC 9110 §8.6)."""
+_TARGET = re.compile(r"[\x21-\x7e\x80-\xff]+\Z")
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+
+
+class _RequestPrefixes(NamePrefixes):
+    """Name prefixes in which those that this file writes itself, or (Expect) has answered, are empty."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        if name in {b"content-length", b"expect", b"host", b"transfer-encoding"}:
+            self[name] = b""
+            return b""
+        return super().__missing__(name)
+
+
+_prefixes = _RequestPrefixes()
 
 
 class Outgoing:
@@ -35,20 +50,21 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_authority", "body", "deadline", "early", "headers", "host", "is_begun", "method",
-        "target", "unchanged", "wish",
+        "body", "deadline", "early", "headers", "host", "is_begun", "method", "request",
+        "unchanged", "wish",
     )  # fmt: skip
 
     def __init__(self, request: Request, headers: Headers) -> None:
+        self.request = request
         self.method = request.method
-        self.target = request.target.encode("latin-1", "replace")
         self.headers = self.unchanged = headers
         self.host: bytes | None = None
         self.wish: Wish | None = None
-        self._authority = request.authority
         self.early = request.informational
         self.deadline = request.deadline
-        self.body: AnyBody = _in_memory(request.body)
+        self.body: AnyBody = request.body
+        if self.body.__class__ is not bytes:
+            self.body = _in_memory(self.body)
         self.is_begun = False
 
     @property
@@ -58,24 +74,40 @@ class Outgoing:
 
     def encode(self) -> bytes:
         """Return the head, with a body in memory behind it. HttpError 400: it cannot be a request."""
-        body = self.body
-        host = self._authority.encode("latin-1", "replace") if self.host is None else self.host
-        fields = [(b"host", host)]
-        if self.wish is not None:
-            fields += self.wish.fields
-        fields += [field for field in self.headers.fields if field[0] not in _OURS]
-        if isinstance(body, bytes):
-            if body or self.method in _ALWAYS_SIZED:
-                fields.append((b"content-length", b"%d" % len(body)))
-        elif body.length is not None:
-            fields.append((b"content-length", b"%d" % body.length))
-        else:
-            fields.append((b"transfer-encoding", b"chunked"))
+        request, body, fields = self.request, self.body, self.headers.fields
+        host = request.authority.encode("latin-1", "replace") if self.host is None else self.host
+        parts = [_request_line(self.method, request.target), b"\r\nHost: ", host]
+        lines = 2
         try:
-            head = encode_request_head(self.method.encode("latin-1"), self.target, fields)
+            if self.wish is not None:
+                fields = [*fields, *self.wish.fields]
+            for name, value in fields:
+                prefix = _prefixes[name]
+                if prefix:
+                    lines += 1
+                    parts.append(prefix)
+                    parts.append(value)
+            if body or self.method in _ALWAYS_SIZED:
+                lines += 1
+                parts.append(_framing(body))
+            head = join_head(parts, lines)
         except UnsafeField as error:
             raise HttpError(400, f"request cannot be forwarded: {error}") from None
-        return head + body if isinstance(body, bytes) and body else head
+        return head + body if body.__class__ is bytes and body else head
+
+
+def _request_line(method: str, target: str) -> bytes:
+    if _TARGET.match(target) is None or _METHOD.match(method) is None:
+        raise HttpError(400, "request cannot be forwarded: malformed method or target")
+    return f"{method} {target} HTTP/1.1".encode("latin-1")
+
+
+def _framing(body: AnyBody) -> bytes:
+    """Return the field that says where ``body`` ends."""
+    length = len(body) if isinstance(body, bytes) else body.length
+    if length is None:
+        return b"\r\nTransfer-Encoding: chunked"
+    return b"\r\nContent-Length: %d" % length
 
 
 def _in_memory(body: AnyBody) -> AnyBody:
@@ -99,7 +131,7 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
             connection = await member.pool.acquire()
         lease.connection = connection
         try:
-            response = await _answer(lease, connection, outgoing, senders)
+            response = await _send(lease, connection, outgoing, senders)
         except UpstreamFailed as failure:
             if not may_use_fresh_connection(
                 failure.stage, outgoing.method, is_replayable=outgoing.is_replayable
@@ -107,11 +139,11 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
                 raise
             connection = await member.pool.acquire(fresh=True)
             lease.replace_connection(connection)
-            response = await _answer(lease, connection, outgoing, senders)
-        if outgoing.wish is not None and response.status == 101:
+            response = await _send(lease, connection, outgoing, senders)
+        if response.status == 101 and outgoing.wish is not None:
             outgoing.wish.grant(response, connection)
             lease.lend_to_answer()
-        elif not isinstance(response.body, bytes):
+        elif response.body.__class__ is not bytes:
             lease.lend_to_answer()
         return response
     finally:
@@ -119,26 +151,23 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
             lease.release()
 
 
-async def _answer(
+def _send(
     lease: Lease, connection: Connection, outgoing: Outgoing, senders: TaskSet
-) -> Response:
+) -> asyncio.Future[Response]:
+    """Send the request, or begin to; return the answer to come."""
     timeout = 0.0
     if outgoing.deadline is not None:
         timeout = max(outgoing.deadline - asyncio.get_running_loop().time(), 0.001)
     head = outgoing.encode()
     answer = connection.begin(
-        outgoing.method,
-        head,
-        upgrade=outgoing.wish is not None,
-        early=outgoing.early,
-        timeout=timeout,
+        outgoing.method, head, outgoing.wish is not None, outgoing.early, timeout
     )
     body = outgoing.body
     if not isinstance(body, bytes):
         outgoing.is_begun = True
         connection.sending(True)
         lease.sender = senders.start(_send_body(connection, body), "request_body")
-    return await answer
+    return answer
 
 
 async def _send_body(connection: Connection, body: Body) -> None:

@@ -27,6 +27,8 @@ from services.proxy.upstreams import Member, Roster, Upstreams
 RETRY_AFTER_SECONDS = 5
 """What a client is told when no upstream is available: a check or two from now."""
 
+_NOBODY: frozenset[Member] = frozenset()
+
 
 class ReverseProxy:
     """One ``reverse_proxy`` of a configuration. It keeps its connections across revisions."""
@@ -34,6 +36,7 @@ class ReverseProxy:
     def __init__(self, config: ReverseProxyConfig, provision: Provision) -> None:
         self._balancing = config.load_balancing
         self._passive = config.health_checks.passive or PassiveChecks()
+        self._is_judging = bool(self._passive.unhealthy_status or self._passive.unhealthy_latency)
         self._log = provision.log
         self._loop = asyncio.get_running_loop()
         self._observations: Observations = provision.get(Observations)
@@ -84,40 +87,46 @@ class ReverseProxy:
         outgoing = Outgoing(request, fields_for_upstream(request, self._trusted))
         if request.upgrade is not None:
             outgoing.wish = self._tunnels.wish(request.upgrade)
-        began, retries, failed = self._loop.time(), 0, frozenset[Member]()
+        began, retries, failed = self._loop.time(), 0, _NOBODY
         while True:
-            member, failure = self._choose(request, failed), None
-            if member is not None:
+            failure = None
+            available = self.roster.available()
+            if failed:
+                available = tuple(m for m in available if m not in failed) or available
+            if available:
+                member = self._policy.choose(available, request)
+                self._address(outgoing, member)
                 try:
-                    return await self._attempt(member, outgoing, request)
+                    sent = self._loop.time()
+                    response = await attempt(member, outgoing, self._senders)
                 except UpstreamFailed as error:
                     failure, failed = error, failed | {member}
                     self._note_failure(member, error, request)
+                else:
+                    return self._finish(member, outgoing, response, self._loop.time() - sent)
             elapsed = self._loop.time() - began
             stage = None if failure is None else failure.stage
             tried = Tried(stage, request.method, outgoing.is_replayable, retries, elapsed)
             wait = seconds_until_retry(self._balancing, tried)
             if wait is None:
-                raise self._error(member, failure)
+                raise self._error(failure)
             retries += 1
             await asyncio.sleep(wait)
 
-    def _choose(self, request: Request, failed: frozenset[Member]) -> Member | None:
-        """Return an available upstream, one that has not failed this request if there is one."""
-        available = self.roster.available()
-        if failed:
-            available = tuple(m for m in available if m not in failed) or available
-        return self._policy.choose(available, request) if available else None
-
-    async def _attempt(self, member: Member, outgoing: Outgoing, request: Request) -> Response:
-        outgoing.host = None if not self._transport.is_tls else member.host_port
+    def _address(self, outgoing: Outgoing, member: Member) -> None:
+        """Make the request one for ``member``: its Host over TLS, the configured header changes."""
+        outgoing.host = member.host_port if self._transport.is_tls else None
         if self._changes.has_request_steps:
-            self._changes.change_request(outgoing, member, request)
-        began = self._loop.time()
-        response = await attempt(member, outgoing, self._senders)
-        member.upstream.seconds += (took := self._loop.time() - began)
-        self._judge(member, response.status, took)
-        headers = response.headers
+            self._changes.change_request(outgoing, member)
+
+    def _finish(
+        self, member: Member, outgoing: Outgoing, response: Response, took: float
+    ) -> Response:
+        """Make the upstream's answer ours."""
+        member.upstream.seconds += took
+        if self._is_judging or self._observations.failing:
+            self._judge(member, response.status, took)
+        headers, request = response.headers, outgoing.request
         strip_hop_by_hop(headers)
         add_via(headers, "HTTP/1.1")
         if self._changes.has_response_steps:
@@ -137,10 +146,11 @@ class ReverseProxy:
         if reason:
             member.upstream.count_failure(reason, passive.fail_duration)
             self._observations.failed(member.address, reason)
-        elif self._observations.any_failing:
+        else:
             self._observations.succeeded(member.address)
 
     def _note_failure(self, member: Member, failure: UpstreamFailed, request: Request) -> None:
+        failure.address = member.address
         member.upstream.count_failure(failure.reason, self._passive.fail_duration)
         self._observations.failed(member.address, failure.reason)
         self._log.warning(
@@ -151,12 +161,11 @@ class ReverseProxy:
             request_id=request.id,
         )
 
-    def _error(self, member: Member | None, failure: UpstreamFailed | None) -> HttpError:
+    def _error(self, failure: UpstreamFailed | None) -> HttpError:
         if failure is None:
             retry_after = (b"retry-after", b"%d" % RETRY_AFTER_SECONDS)
             return HttpError(503, f"no upstream available: {self._reasons()}", (retry_after,))
-        assert member is not None
-        return HttpError(failure.status, f"upstream {member.address}: {failure.reason}")
+        return HttpError(failure.status, f"upstream {failure.address}: {failure.reason}")
 
     def _reasons(self) -> str:
         members = self.roster.members

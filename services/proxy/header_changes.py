@@ -22,8 +22,9 @@ class HeaderChanges:
         self.has_request_steps = bool(self._request)
         self.has_response_steps = bool(self._response)
 
-    def change_request(self, outgoing: Outgoing, member: Member, request: Request) -> None:
+    def change_request(self, outgoing: Outgoing, member: Member) -> None:
         """Change what goes upstream. A Host that is set here wins over all others."""
+        request = outgoing.request
         _tell_placeholders(member, request)
         headers = outgoing.unchanged.copy()
         header_ops.run(self._request, headers, request)

@@ -20,29 +20,27 @@ QUIET_SECONDS = 1.0
 
 
 class Observations:
-    """Publishes that an upstream fails, and that it works again. Never waits, never fails a request."""
+    """Publishes that an upstream fails, and that it works again. Never waits, never fails a request.
+
+    ``failing`` holds those that were reported: only for them does a success say anything new.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._failing: dict[str, float] = {}
+        self.failing: dict[str, float] = {}
         self._tasks = TaskSet("proxy:observations")
 
     def failed(self, address: str, reason: str) -> None:
         """Report a failure, unless one was reported a moment ago."""
         now = asyncio.get_running_loop().time()
-        if now - self._failing.get(address, -QUIET_SECONDS) < QUIET_SECONDS:
+        if now - self.failing.get(address, -QUIET_SECONDS) < QUIET_SECONDS:
             return
-        self._failing[address] = now
+        self.failing[address] = now
         self._publish(address, "failed", reason)
-
-    @property
-    def any_failing(self) -> bool:
-        """Whether some upstream was reported: only then does a success say anything new."""
-        return bool(self._failing)
 
     def succeeded(self, address: str) -> None:
         """Report that an upstream which failed has answered."""
-        if self._failing.pop(address, None) is not None:
+        if self.failing.pop(address, None) is not None:
             self._publish(address, "ok", "")
 
     def _publish(self, address: str, outcome: str, reason: str) -> None:

@@ -3,27 +3,85 @@
 One ResponseReader serves one connection, response after response. It is strict, because a proxy that
 guesses where a response ends gives the rest of it to somebody else: whatever leaves the end of a
 message in doubt raises BadResponse, and bytes after the end mark the connection as not reusable.
+Like its sister ``request`` it splits whole heads and looks each line up: servers repeat themselves.
 """
 
 from __future__ import annotations
 
-import httptools
+import re
 
-from quantum.errors import QuantumError
+from quantum.errors import HttpError, QuantumError
 from quantum.http.headers import Field, Headers
+from quantum.wire.h1.chunked import ChunkedReader
 
 MAX_HEAD_BYTES = 10 * 1024 * 1024
 """Caddy's default for ``max_response_header_size``: what Go's transport takes."""
 MAX_FIELDS = 1000
-"""Fields in one head or trailer section: ten times what real sites send, far below a bomb."""
+"""Fields in one head: ten times what real sites send, far below a bomb."""
 MAX_INFORMATIONAL = 16
 """1xx responses before one final answer: a peer that sends more is not going to answer."""
+LINE_CACHE_SIZE = 4096
+LINE_CACHE_BYTES = 256
+"""Parsed lines kept, and the longest that is: a mebibyte or so that all connections share."""
 
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_LENGTH = re.compile(rb"[0-9]{1,18}\Z")
+_PREFIX = b"HTTP/1."
+
+_PLAIN, _CONTENT_LENGTH, _FRAMING, _KEEP_ALIVE = range(4)
+_KINDS = {
+    b"content-length": _CONTENT_LENGTH,
+    **dict.fromkeys(
+        (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"),
+        _FRAMING,
+    ),
+}
+"""Fields that belong to the framing of this connection: they are read here and go no further."""
+_NEVER_CACHED = frozenset({b"set-cookie", b"authentication-info", b"www-authenticate", b"location"})
+"""What may be a secret of one client, and so has no place in a table that outlives its response."""
 _NO_BODY = frozenset({204, 304})
 
 
 class BadResponse(QuantumError):
     """The peer's bytes are not a response that can be framed with certainty, or break a limit."""
+
+
+_Line = tuple[Field, int]
+_known_lines: dict[bytes, _Line] = {}
+_known_status: dict[bytes, tuple[int, bool]] = {}
+
+
+def _learn_line(line: bytes) -> _Line:
+    name, colon, value = line.partition(b":")
+    if not colon or _TOKEN.match(name) is None:
+        raise BadResponse(f"malformed response field: {line[:64]!r}")
+    value = value.strip(b" \t")
+    if _BAD_VALUE.search(value) is not None:
+        raise BadResponse("control character in a response field")
+    name = name.lower()
+    kind = _KINDS.get(name, _PLAIN)
+    if name == b"connection" and value.lower() == b"keep-alive":
+        kind = _KEEP_ALIVE  # on nearly every response, and of no consequence in HTTP/1.1
+    entry = (name, value), kind
+    if len(line) <= LINE_CACHE_BYTES and name not in _NEVER_CACHED:
+        if len(_known_lines) >= LINE_CACHE_SIZE:
+            _known_lines.clear()
+        _known_lines[line] = entry
+    return entry
+
+
+def _learn_status(line: bytes) -> tuple[int, bool]:
+    match = _STATUS.match(line)
+    if match is None:
+        raise BadResponse(f"malformed status line: {line[:64]!r}")
+    entry = int(match[2]), match[1] == b"0"
+    if len(_known_status) >= LINE_CACHE_SIZE:
+        _known_status.clear()
+    if len(line) <= LINE_CACHE_BYTES:
+        _known_status[line] = entry
+    return entry
 
 
 class ResponseReader:
@@ -32,84 +90,56 @@ class ResponseReader:
     After each ``feed`` the caller looks at the attributes: ``informational`` (1xx received since it
     was last emptied), ``has_head`` with ``status``, ``fields``, ``length`` and ``until_close``,
     ``chunks`` (body bytes not yet taken; the caller empties it), ``is_complete`` with ``trailers``.
-    ``keep_alive`` then says whether another request may follow on this connection.
+    ``fields`` are the end-to-end ones; of a 101 ``upgrade`` is among them. ``keep_alive`` says
+    whether another request may follow on this connection once the response is complete.
     ``upgraded`` holds the bytes that came behind a 101; from then on nothing may be fed.
     """
 
     __slots__ = (
-        "_body_forbidden", "_count", "_head_bytes", "_max_head_bytes", "_parser", "_quiet",
-        "_section", "_wants_upgrade", "chunks", "excess", "fields", "has_head",
-        "informational", "is_complete", "keep_alive", "length", "status", "trailers",
-        "until_close", "upgraded",
+        "_buffer", "_chunked", "_count", "_is_head", "_left", "_max_head_bytes", "_wants_upgrade",
+        "chunks", "excess", "fields", "has_head", "informational", "is_complete", "keep_alive",
+        "length", "status", "trailers", "until_close", "upgraded",
     )  # fmt: skip
 
     def __init__(self, max_head_bytes: int = MAX_HEAD_BYTES) -> None:
         self._max_head_bytes = max_head_bytes
-        self._parser = httptools.HttpResponseParser(self)
         self.excess = False
-        self.is_complete = True
-        self._body_forbidden = False
-        self._wants_upgrade = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._head_bytes = 0
-        self._quiet = 0
-        self._count = 0
-        self._section: list[Field] = []
-        self.status = 0
-        self.fields: list[Field] = self._section
-        self.trailers: list[Field] | None = None
-        self.length: int | None = None
-        self.until_close = False
-        self.has_head = False
-        self.keep_alive = False
-        self.chunks: list[bytes] = []
         self.informational: list[tuple[int, Headers]] = []
-        self.upgraded: bytes | None = None
+        self.fields: list[Field] = []
+        self.expect("GET")
+        self.is_complete = True
 
     def expect(self, method: str, *, upgrade: bool = False) -> None:
         """Begin the response to a ``method`` request; the previous one MUST be complete.
 
         ``upgrade`` says whether the request asked for one: only then is a 101 an answer.
         """
-        if self._body_forbidden:  # llhttp still waits for the body that HEAD's answer never has
-            self._parser = httptools.HttpResponseParser(self)
-        self._body_forbidden = method == "HEAD"
+        self._is_head = method == "HEAD"
         self._wants_upgrade = upgrade
-        self.is_complete = False
-        self._reset()
-
-    def feed(self, data: bytes) -> None:
-        """Go on with ``data``. BadResponse: the connection MUST be closed, nothing of it reused."""
-        if self.is_complete:
-            self.excess = True
-            self.keep_alive = False
-            return
-        in_head = not self.has_head
-        if in_head:
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self.upgraded = data[upgrade.args[0] :]
-        except httptools.HttpParserCallbackError as error:
-            raise _cause(error) from None
-        except httptools.HttpParserError as error:
-            if not self.is_complete:
-                raise BadResponse(f"malformed response: {error}") from None
-            self.excess = True
-            self.keep_alive = False
-        if in_head:
-            if not self.has_head and self._head_bytes > self._max_head_bytes:
-                raise BadResponse(f"response head exceeds {self._max_head_bytes} bytes")
-        elif not self.is_complete:
-            self._count_quiet(len(data))
+        self._buffer: bytearray | None = None
+        self._chunked: ChunkedReader | None = None
+        self._count = 0
+        self._left = 0
+        self.status = 0
+        self.length: int | None = None
+        self.trailers: list[Field] | None = None
+        self.chunks: list[bytes] = []
+        self.upgraded: bytes | None = None
+        self.has_head = self.is_complete = self.keep_alive = self.until_close = False
 
     @property
     def has_bytes(self) -> bool:
         """Whether any byte of the response expected has come."""
-        return self.has_head or self._head_bytes > 0
+        return self.has_head or bool(self._buffer) or self._count > 0
+
+    def feed(self, data: bytes) -> None:
+        """Go on with ``data``. BadResponse: the connection MUST be closed, nothing of it reused."""
+        if self.is_complete:
+            self._exceed()
+        elif self.has_head:
+            self._read_body(data)
+        else:
+            self._read_heads(data)
 
     def feed_eof(self) -> None:
         """Tell of the peer's end: it completes a body without a length; else BadResponse."""
@@ -121,115 +151,171 @@ class ResponseReader:
             raise BadResponse("connection closed inside the response body")
         self.is_complete = True
 
-    def _count_quiet(self, count: int) -> None:
-        """Bound what the parser swallows without giving anything: chunk extensions, trailers."""
-        if self.chunks:
-            self._quiet = 0
+    def _exceed(self) -> None:
+        self.excess = True
+        self.keep_alive = False
+
+    # The head.
+
+    def _read_heads(self, data: bytes) -> None:
+        """Read heads until the final one; keep what is not whole yet."""
+        while not self.has_head:
+            if self._buffer is not None:
+                data = self._join(data)
+            end = data.find(b"\r\n\r\n") if data else -1
+            if end < 0:
+                self._keep(data)
+                return
+            if end > self._max_head_bytes:
+                raise BadResponse(f"response head exceeds {self._max_head_bytes} bytes")
+            self._buffer = None
+            self._read_head(data[:end].split(b"\r\n"))
+            data = data[end + 4 :]
+        if self.upgraded is not None:
+            self.upgraded = data
+        elif data:
+            self.feed(data)
+
+    def _join(self, data: bytes) -> bytes:
+        """Add ``data`` to what is kept; return all of it only when its head may be whole."""
+        buffer = self._buffer
+        assert buffer is not None
+        seen = max(len(buffer) - 3, 0)
+        buffer += data
+        if buffer.find(b"\r\n\r\n", seen) >= 0:
+            return bytes(buffer)
+        if buffer.count(b"\n", seen) != buffer.count(b"\r\n", max(seen - 1, 0)):
+            self._refuse_bare_lf(bytes(buffer))
+        return b""
+
+    def _keep(self, data: bytes) -> None:
+        if data:
+            self._refuse_bare_lf(data)
+            self._buffer = bytearray(data)
+        kept = self._buffer
+        if kept is None:
             return
-        self._quiet += count
-        if self._quiet > self._max_head_bytes:
-            raise BadResponse("endless chunk extension or trailer")
+        if not kept.startswith(_PREFIX) and not _PREFIX.startswith(bytes(kept)):
+            raise BadResponse(f"not an HTTP/1 response: {bytes(kept[:32])!r}")
+        if len(kept) > self._max_head_bytes:
+            raise BadResponse(f"response head exceeds {self._max_head_bytes} bytes")
 
-    # What the parser calls.
+    def _refuse_bare_lf(self, data: bytes) -> None:
+        if data.count(b"\n") != data.count(b"\r\n"):
+            raise BadResponse("bare LF in the response head")
 
-    def on_message_begin(self) -> None:
-        """A message begins: the one expected, or one too many."""
-        if self.is_complete:
-            self.excess = True
-            self.keep_alive = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a field of the head, or of the trailer section once the head is complete."""
-        self._section.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Decide what the head means: informational, switching, or final with its framing."""
-        if self.is_complete:
-            return
-        parser, fields = self._parser, self._section
-        status = parser.get_status_code()
-        if len(fields) > MAX_FIELDS:
+    def _read_head(self, lines: list[bytes]) -> None:
+        first = lines[0]
+        status, is_1_0 = _known_status.get(first) or _learn_status(first)
+        if len(lines) > MAX_FIELDS + 1:
             raise BadResponse(f"more than {MAX_FIELDS} fields in the response head")
-        framing = [field for field in fields if field[0] in _FRAMING]
+        fields: list[Field] = []
+        framing: list[Field] = []
+        length: bytes | None = None
+        del lines[0]
+        for line in lines:
+            field, kind = _known_lines.get(line) or _learn_line(line)
+            if kind == _PLAIN:
+                fields.append(field)
+            elif kind == _FRAMING or (kind == _KEEP_ALIVE and is_1_0):
+                framing.append(field)
+            elif kind == _KEEP_ALIVE:
+                continue
+            elif length is not None:
+                raise BadResponse("more than one Content-Length")
+            else:
+                length = field[1]
+                fields.append(field)
+        self.fields = fields
         if status < 200:
-            self._informed(status, fields, framing)
+            self._read_informational(status, framing, length)
             return
         self.status = status
-        self.fields = fields
-        self._section = []
-        self.keep_alive = parser.should_keep_alive()
-        self._frame(framing)
         self.has_head = True
-        if self._body_forbidden:
-            self.keep_alive = _stays_open(parser.get_http_version(), fields)
+        self.keep_alive = not is_1_0
+        coding = self._read_framing(framing, is_1_0) if framing else None
+        if length is not None and (coding is not None or _LENGTH.match(length) is None):
+            raise BadResponse(f"content-length not understood: {length[:64]!r}")
+        if self._is_head or status in _NO_BODY:
+            self.length = 0
             self.is_complete = True
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        if self.is_complete:
-            self.excess = True
-            self.keep_alive = False
+        elif coding is not None:
+            self._chunked = ChunkedReader()
+        elif length is not None:
+            self._left = self.length = int(length)
+            self.is_complete = not self._left
         else:
-            self.chunks.append(data)
+            self.until_close = True
+            self.keep_alive = False
 
-    def on_message_complete(self) -> None:
-        """End an informational response or the final one."""
-        if self.has_head and not self.is_complete:
-            if self._section:
-                if len(self._section) > MAX_FIELDS:
-                    raise BadResponse(f"more than {MAX_FIELDS} trailer fields")
-                self.trailers = self._section
-            self.is_complete = True
+    def _read_framing(self, framing: list[Field], is_1_0: bool) -> bytes | None:
+        """Obey the fields of this connection; return the transfer coding (chunked, or none)."""
+        codings = [value.lower() for name, value in framing if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or is_1_0):
+            raise BadResponse(f"transfer-encoding not understood: {codings[0][:64]!r}")
+        options = _options(framing)
+        if b"close" in options:
+            self.keep_alive = False
+        elif is_1_0:
+            self.keep_alive = b"keep-alive" in options
+        named = options - _KNOWN_OPTIONS
+        if named:  # RFC 9110 §7.6.1: fields that Connection names are for us alone
+            self.fields = [field for field in self.fields if field[0] not in named]
+        return codings[0] if codings else None
 
-    # The framing.
-
-    def _informed(self, status: int, fields: list[Field], framing: list[Field]) -> None:
-        if framing:
-            raise BadResponse(
-                f"{status} response with body framing"
-            )  # RFC 9110 §8.6, RFC 9112 §6.1
-        self._section = []
+    def _read_informational(self, status: int, framing: list[Field], length: bytes | None) -> None:
+        if length is not None or any(name == b"transfer-encoding" for name, _ in framing):
+            raise BadResponse(f"{status} response with body framing")  # RFC 9110 §8.6
         if status == 101:
-            if not self._wants_upgrade or not self._parser.should_upgrade():
+            switched = [field for field in framing if field[0] == b"upgrade"]
+            if not self._wants_upgrade or not switched or b"upgrade" not in _options(framing):
                 raise BadResponse("101 response that was not asked for")
             self.status = status
-            self.fields = fields
-            self.has_head = True
-            self.keep_alive = False
+            self.fields += switched
+            self.has_head = self.is_complete = True
+            self.upgraded = b""
             return
         self._count += 1
         if self._count > MAX_INFORMATIONAL:
             raise BadResponse(f"more than {MAX_INFORMATIONAL} informational responses")
         if status != 100:  # 100 answers Expect, which the proxy never passes on
-            self.informational.append((status, Headers(fields)))
+            self.informational.append((status, Headers(self.fields)))
 
-    def _frame(self, framing: list[Field]) -> None:
-        """Set length and until_close by RFC 9112 §6.3; llhttp has refused the contradictions."""
-        if self._body_forbidden or self.status in _NO_BODY:
-            self.length = 0
-        elif not framing:
-            self.until_close = True
-            self.keep_alive = False
-        elif framing[0][0] == b"content-length":
-            self.length = int(framing[0][1])
-        elif (
-            len(framing) > 1
-            or framing[0][1].lower() != b"chunked"
-            or self._parser.get_http_version() != "1.1"
-        ):
-            raise BadResponse(f"transfer-encoding not understood: {framing[0][1][:64]!r}")
+    # The body.
+
+    def _read_body(self, data: bytes) -> None:
+        if self.until_close:
+            self.chunks.append(data)
+        elif self._chunked is not None:
+            self._read_chunked(self._chunked, data)
+        else:
+            size = len(data)
+            if size > self._left:
+                data, size = data[: self._left], self._left
+                self._exceed()
+            self.chunks.append(data)
+            self._left -= size
+            self.is_complete = not self._left
+
+    def _read_chunked(self, chunked: ChunkedReader, data: bytes) -> None:
+        try:
+            self.chunks += chunked.feed(data)
+        except HttpError as error:
+            raise BadResponse(f"chunked response body: {error.reason}") from None
+        if chunked.is_done:
+            self.is_complete = True
+            self.trailers = chunked.trailers or None
+            if chunked.rest:
+                self._exceed()
 
 
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_KNOWN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b""})
 
 
-def _stays_open(version: str, fields: list[Field]) -> bool:
-    """RFC 9112 §9.3, for answers to HEAD: llhttp would wait for their bodies and says no."""
-    options = [value.lower() for name, value in fields if name == b"connection"]
-    listed = {option.strip() for value in options for option in value.split(b",")}
-    return b"close" not in listed and (version == "1.1" or b"keep-alive" in listed)
-
-
-def _cause(error: Exception) -> BaseException:
-    cause = error.__context__
-    return cause if isinstance(cause, BadResponse) else BadResponse(f"malformed response: {error}")
+def _options(framing: list[Field]) -> set[bytes]:
+    return {
+        option.strip().lower()
+        for name, value in framing
+        if name == b"connection"
+        for option in value.split(b",")
+    }

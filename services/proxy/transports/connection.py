@@ -32,12 +32,15 @@ class Limits:
 
 
 class Connection(asyncio.Protocol):
-    """A client connection. ``is_idle`` ones may begin an exchange; all others MUST NOT."""
+    """A client connection. Only one that ``is_fit`` may begin an exchange.
+
+    It is fit before its first exchange, and after each that ended exactly where it said it would.
+    """
 
     __slots__ = (
         "_answered", "_body", "_drained", "_early", "_heard", "_limits", "_loop", "_lost",
         "_on_close", "_on_end", "_paused", "_reader", "_sending", "_serial", "_timer", "_waiter",
-        "idle_since", "stream", "transport",
+        "idle_since", "is_fit", "stream", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -62,21 +65,11 @@ class Connection(asyncio.Protocol):
         self._sending = False
         self._answered = True
         self._lost = False
+        self.is_fit = False
         self._heard = 0.0
         self.idle_since = 0.0
         self.stream: StreamBody | None = None
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connection
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the next exchange may begin."""
-        return (
-            self._answered
-            and not self._sending
-            and not self._lost
-            and self._reader.keep_alive
-            and not self.transport.is_closing()
-        )
 
     @property
     def is_reused(self) -> bool:
@@ -89,10 +82,9 @@ class Connection(asyncio.Protocol):
         self,
         method: str,
         head: bytes,
-        *,
-        upgrade: bool = False,
-        early: SendInformational | None = None,
-        timeout: float = 0.0,
+        upgrade: bool,
+        early: SendInformational | None,
+        timeout: float,
     ) -> asyncio.Future[Response]:
         """Send ``head`` (and what follows it already); the future gives the answer or UpstreamFailed.
 
@@ -100,7 +92,7 @@ class Connection(asyncio.Protocol):
         """
         self._serial += 1
         self._reader.expect(method, upgrade=upgrade)
-        self._answered = False
+        self._answered = self.is_fit = False
         self._early = early
         waiter = self._waiter = self._loop.create_future()
         self.transport.write(head)
@@ -166,13 +158,13 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, without flushing. Idempotent."""
-        self._reader.keep_alive = False
+        self.is_fit = self._reader.keep_alive = False
         if not self._lost and self.transport is not None:
             self.transport.abort()
 
     def close(self) -> None:
         """Close an idle connection."""
-        self._reader.keep_alive = False
+        self.is_fit = self._reader.keep_alive = False
         self.transport.close()
 
     # What the loop calls.
@@ -180,7 +172,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = transport  # type: ignore[assignment]  # uvloop's is a Transport by contract
-        self._reader.keep_alive = True
+        self.is_fit = True
 
     def data_received(self, data: bytes) -> None:
         """Read the answer on."""
@@ -214,6 +206,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End what is under way; tell the owner."""
         self._lost = True
+        self.is_fit = False
         if self.stream is not None:
             self.stream.fail(BodyAborted("upstream closed the tunnel"))
         elif not self._answered:
@@ -250,6 +243,7 @@ class Connection(asyncio.Protocol):
             if chunks:
                 response.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             self._answered = True
+            self.is_fit = reader.keep_alive and not self._sending
             if reader.upgraded is not None:
                 self._become_stream(reader.upgraded)
         else:
@@ -303,6 +297,7 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         """The exchange is over, well or not: free the connection for the next, tell the owner."""
         self._answered = True
+        self.is_fit = self._reader.keep_alive and not self._sending and not self._lost
         self._body = None
         self._early = None
         if self._timer is not None:
@@ -320,7 +315,7 @@ class Connection(asyncio.Protocol):
     def _ended(self) -> None:
         """The upstream has closed: that may complete a body, else it fails the exchange."""
         if self._answered:
-            self._reader.keep_alive = False
+            self.is_fit = False
             return
         try:
             self._reader.feed_eof()

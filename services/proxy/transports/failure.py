@@ -19,13 +19,17 @@ class Stage(enum.Enum):
 
 
 class UpstreamFailed(QuantumError):
-    """An attempt without an answer. ``status`` is what the client gets if it was the last: 502 or 504."""
+    """An attempt without an answer. ``status`` is what the client gets if it was the last: 502 or 504.
+
+    ``address`` is the upstream's, set by who knows it.
+    """
 
     def __init__(self, stage: Stage, reason: str, status: int = 502) -> None:
         super().__init__(stage, reason, status)
         self.stage = stage
         self.reason = reason
         self.status = status
+        self.address = ""
 
     def __str__(self) -> str:
         return self.reason

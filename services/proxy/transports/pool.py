@@ -43,7 +43,6 @@ class ConnectionPool:
         self._open: set[Connection] = set()
         self._dialing = 0
         self._sweep: asyncio.TimerHandle | None = None
-        self._closed = False
 
     @property
     def open(self) -> int:
@@ -57,9 +56,10 @@ class ConnectionPool:
 
     def take(self) -> Connection | None:
         """Return an idle connection, now the caller's to give back; None when there is none."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_idle:
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if connection.is_fit:
                 return connection
             connection.abort()
         return None
@@ -77,12 +77,12 @@ class ConnectionPool:
 
     def give_back(self, connection: Connection) -> None:
         """Keep ``connection`` if another exchange may follow on it, else close it."""
-        if connection.is_idle and not self._closed and len(self._idle) < self._max_idle:
+        if connection.is_fit and len(self._idle) < self._max_idle:
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
             if self._sweep is None:
                 self._sweep = self._loop.call_later(self._idle_timeout / 2, self._close_expired)
-        elif connection.is_idle:
+        elif connection.is_fit:
             connection.close()
         else:
             connection.abort()
@@ -91,7 +91,7 @@ class ConnectionPool:
 
     async def aclose(self) -> None:
         """Close idle connections and take none back; those in use end with their requests."""
-        self._closed = True
+        self._max_idle = 0
         if self._sweep is not None:
             self._sweep.cancel()
         while self._idle:
@@ -174,6 +174,6 @@ class ConnectionPool:
         oldest_kept = self._loop.time() - self._idle_timeout
         while self._idle and self._idle[0].idle_since <= oldest_kept:
             self._idle.popleft().close()
-        if self._idle and not self._closed:
+        if self._idle:
             next_look = self._idle[0].idle_since - oldest_kept
             self._sweep = self._loop.call_later(max(next_look, 0.05), self._close_expired)

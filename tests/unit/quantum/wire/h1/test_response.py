@@ -14,8 +14,8 @@ def read(*pieces: bytes, method: str = "GET", upgrade: bool = False) -> Response
     return reader
 
 
-def feed_in_pieces(reader: ResponseReader) -> None:
-    for _ in range(20):
+def feed_in_pieces(reader: ResponseReader, count: int = 20) -> None:
+    for _ in range(count):
         reader.feed(b"a" * 100)
 
 
@@ -170,11 +170,9 @@ def test_too_many_fields_are_refused():
 
 @pytest.mark.parametrize("start", [b"2;", b"0\r\nX: "], ids=["chunk extension", "trailer"])
 def test_what_never_ends_inside_a_chunked_body_is_refused(start):
-    reader = ResponseReader(max_head_bytes=1000)
-    reader.expect("GET")
-    reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
-    with pytest.raises(BadResponse, match="endless"):
-        feed_in_pieces(reader)
+    reader = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
+    with pytest.raises(BadResponse, match="too la|too lo"):
+        feed_in_pieces(reader, 200)
 
 
 def test_a_switch_that_was_asked_for_hands_over_the_bytes_behind_it():
