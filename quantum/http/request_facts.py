@@ -7,7 +7,6 @@ first rewrite. ``body`` is known only while it is in memory; a handler that want
 from __future__ import annotations
 
 import base64
-import posixpath
 import time
 import uuid
 from collections.abc import Callable
@@ -110,14 +109,14 @@ def _extension(path: str) -> str:
 
 def _stem(request: Request) -> str:
     path = path_now(request)
-    return posixpath.basename(path.rstrip("/")).removesuffix(_extension(path))
+    return (_file(path.rstrip("/")) or "/").removesuffix(_extension(path))
 
 
 _FACTS: dict[str, Lookup] = {
     "method": lambda r: r.method,
     "scheme": lambda r: r.connection.scheme,
     "proto": lambda r: r.version,
-    "proto_name": lambda r: r.version.partition("/")[0],
+    "proto_name": lambda r: r.version.removesuffix(".0") if r.version != "HTTP/1.0" else r.version,
     "host": _host,
     "hostport": lambda r: r.authority,
     "port": lambda r: split_host(r.authority)[1],
@@ -210,7 +209,7 @@ def _segments(path: Path) -> Callable[[Request], list[str]]:
 
 
 def _labels(request: Request) -> list[str]:
-    return split_host(request.authority)[0].split(".")[::-1]
+    return _host(request).lower().split(".")[::-1]
 
 
 _FAMILIES: tuple[tuple[str, Callable[[str], Lookup | None]], ...] = (

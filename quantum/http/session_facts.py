@@ -1,7 +1,7 @@
 """What ``{http.request.tls.*}`` and ``{http.request.remote.host/…}`` mean.
 
-Without TLS, or without a client certificate, the keys are unknown, as in Caddy. A certificate is parsed when
-a placeholder asks for it, never before.
+Without TLS they are empty, without a client certificate the keys about it unknown, as in Caddy. A
+certificate is parsed when a placeholder asks for it, never before.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def find(name: str) -> Lookup | None:
     name = name.lower()
     session = _SESSION.get(name)
     if session is not None:
-        return lambda r: session(r.connection.tls) if r.connection.tls is not None else None
+        return lambda r: session(r.connection.tls) if r.connection.tls is not None else ""
     if name.startswith("client.san."):
         return _alternative_name(name[len("client.san.") :])
     client = _CLIENT.get(name)
@@ -57,9 +57,9 @@ def find(name: str) -> Lookup | None:
 def _of_certificate(fact: Callable[[bytes], str]) -> Lookup:
     def lookup(request: Request) -> str | None:
         tls = request.connection.tls
-        if tls is None or tls.client_certificate is None:
-            return None
-        return fact(tls.client_certificate)
+        if tls is None:
+            return ""
+        return None if tls.client_certificate is None else fact(tls.client_certificate)
 
     return lookup
 

@@ -92,7 +92,7 @@ def _target(uri: str) -> list[Step]:
             injected = rest if found and not query else None
             target = settled(escape_path(decoded(text)))
         if injected is not None:
-            set_query(request, injected.replace("{", "%7B").replace("}", "%7D"))
+            set_query(request, _tidied(injected))
         elif new_query is not None:
             set_query(request, new_query(request))
         request.path = target
@@ -110,7 +110,7 @@ def _in_path(key: str, value: str, request: Request) -> str:
 def _query(configured: str) -> Template:
     """Return what builds the query: each key and value expands apart, and is escaped where needed."""
     pairs: list[tuple[Template, Template | None]] = []
-    for pair in configured.split("&"):
+    for pair in _without_last_equals(configured).split("&"):
         key, equals, value = pair.partition("=")
         pairs.append((
             compile_template(key, change=_in_query_key),
@@ -126,6 +126,18 @@ def _query(configured: str) -> Template:
         return "&".join(built)
 
     return build
+
+
+def _tidied(injected: str) -> str:
+    """Return a query that came with a value: what looks like a placeholder in it is text."""
+    text = injected.replace("{", "%7B").replace("}", "%7D")
+    return _without_last_equals("&".join(pair for pair in text.split("&") if pair))
+
+
+def _without_last_equals(query: str) -> str:
+    """Drop the ``=`` of a last pair that has no value, as Caddy writes it."""
+    is_bare = query.endswith("=") and query.rpartition("&")[2].count("=") == 1
+    return query[:-1] if is_bare else query
 
 
 def _in_query_key(key: str, value: str, request: Request) -> str:

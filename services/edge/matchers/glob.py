@@ -112,4 +112,4 @@ def reveal(escaped: str, pattern: str) -> str | None:
             shown.append(char)
             place += step
         at += 1
-    return "".join(shown).lower()
+    return "".join(shown).lower() if place == len(escaped) else None

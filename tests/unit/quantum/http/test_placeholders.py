@@ -27,7 +27,7 @@ def expand(template, request=None, mode=Mode.ALL):
         ("method", "GET"),
         ("scheme", "http"),
         ("proto", "HTTP/1.1"),
-        ("proto_name", "HTTP"),
+        ("proto_name", "HTTP/1.1"),
         ("host", "www.example.com"),
         ("hostport", "www.example.com:8080"),
         ("port", "8080"),
@@ -75,10 +75,17 @@ def test_a_request_key_has_caddys_value(key, value):
     ("key", "value"),
     [("version", "tls1.3"), ("proto", "h2"), ("resumed", "false"), ("server_name", "example.com")],
 )
-def test_a_session_key_is_known_over_tls_only(key, value):
+def test_a_session_key_is_empty_without_tls(key, value):
     template = f"{{http.request.tls.{key}}}"
     assert expand(template, make_request(tls=TLS), Mode.KNOWN) == value
-    assert expand(template, make_request(), Mode.KNOWN) == template
+    assert expand(template, make_request(), Mode.KNOWN) == ""
+
+
+def test_a_key_about_the_clients_certificate_is_unknown_without_one():
+    template = "{http.request.tls.client.fingerprint}"
+    assert expand(template, make_request(tls=TLS), Mode.KNOWN) == template
+    with_certificate = TlsFacts("tls1.3", "", "", "h2", client_certificate=b"der")
+    assert len(expand(template, make_request(tls=with_certificate))) == 64
 
 
 def test_the_original_target_survives_a_rewrite():

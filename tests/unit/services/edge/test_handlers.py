@@ -287,7 +287,7 @@ async def test_variables_hold_values_and_expanded_text():
 
 async def test_an_error_is_raised_with_its_message():
     with pytest.raises(HttpError) as caught:
-        await ask({"handler": "error", "error": "too early", "status_code": "425"})
+        await ask({"handler": "error", "error": "too {http.vars.x}early", "status_code": "425"})
     assert (caught.value.status, caught.value.reason) == (425, "too early")
 
 
@@ -374,6 +374,9 @@ async def rewritten(target, method="GET", vars=None, **config):
         ("/a?x=1", {"uri": "/b"}, "/b?x=1"),
         ("/a?x=1", {"uri": "?y=2"}, "/a?y=2"),
         ("/a?x=1", {"uri": "/b?"}, "/b"),
+        ("/a?", {"uri": "/b?"}, "/b?"),
+        ("/a?x=&&y=", {"uri": "{http.request.uri}"}, "/a?x=&y"),
+        ("/a/%20b", {"path_regexp": [{"find": "[0-9]", "replace": "N"}]}, "/a/%20b"),
         ("/a?x=1", {"uri": "/b?y=2&{http.request.uri.query}"}, "/b?y=2&x=1"),
         ("/a?x=1", {"uri": "/i.php?p={http.request.uri.path}"}, "/i.php?p=%2Fa"),
         ("/a%20b?x=1", {"uri": "/p{http.request.uri.path}"}, "/p/a%20b?x=1"),

@@ -248,7 +248,6 @@ CHAINS: list[tuple[str, list[dict[str, Any]]]] = [
     ("not json", [{"handle": [say("{a: 1}")]}]),
     ("escapes", [{"handle": [say("\\{http.request.method\\} {http.request.method} {unknown} {unclosed")]}]),
     ("dynamic status", [{"handle": [{"handler": "vars", "s": "204"}, say("", status_code="{http.vars.s}")]}]),
-    ("bad status", [{"handle": [say("", status_code="{http.vars.none}")]}]),
     ("headers before", [{"handle": [{"handler": "headers", "response": {"set": {"X-A": ["early"], "X-B": ["b1", "b2"]}, "add": {"X-C": ["c1", "c2"]}}}, say("b", headers={"X-A": ["own"], "X-C": ["own"]})]}]),
     ("headers type", [{"handle": [{"handler": "headers", "response": {"set": {"Content-Type": ["text/x"]}}}, say("b")]}]),
     ("headers deferred", [{"handle": [{"handler": "headers", "response": {"set": {"X-A": ["late"]}, "add": {"X-C": ["late"]}, "delete": ["X-Gone", "Z-*"], "deferred": True}}, say("b", headers={"X-A": ["own"], "X-C": ["own"], "X-Gone": ["1"], "Z-A": ["1"], "Z-B": ["1"]})]}]),
@@ -327,6 +326,16 @@ def make_cases(rng: random.Random, each: int) -> list[Case]:
     cases.append(Case("placeholders", [{"handle": [say(text)]}], asked))
     cases.append(Case("placeholders rewritten", [{"handle": [rewrite, say(text)]}], asked))
     return cases
+
+
+def deviates(case: Case, target: str) -> bool:
+    """Whether Quantum answers differently on purpose.
+
+    No rewrite leaves a dot segment in a path, and a prefix beyond ASCII is found in its escaped form.
+    """
+    if "strip_path" in case.name and "%C3" in target:
+        return True
+    return case.name.startswith("rewrite") and "/." in target
 
 
 def shown(answer: Answer) -> str:
