@@ -70,6 +70,12 @@ class Admin:
         assert self.service.listener is not None
         return f"http://127.0.0.1:{self.service.listener.port}"
 
+    async def settled(self) -> None:
+        """Return when nothing is under way behind an answer that was given."""
+        for tasks in (self.service._tasks, self.service._store._tasks):
+            while len(tasks):
+                await tasks.wait(5.0)
+
     async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
         headers = {"Host": "localhost:0", **options.pop("headers", {})}
         async with self.session.request(
@@ -212,7 +218,7 @@ async def test_an_object_is_found_by_its_id(admin: Admin):
 
 
 async def test_the_revision_of_the_start_can_be_gone_back_to(admin: Admin):
-    await asyncio.sleep(0.01)
+    await admin.settled()
     _, listed, _ = await admin.ask("GET", "/revisions")
     assert [(r["author"], r["active"]) for r in listed] == [("configuration file", True)]
 
@@ -262,7 +268,7 @@ async def test_the_api_moves_and_the_answer_still_arrives(admin: Admin, tmp_path
     assert (await admin.ask("POST", "/load", json=moved))[0] == 200
     assert admin.base.endswith(f":{port}")
     assert (await admin.ask("GET", "/config/", headers={"Host": f"127.0.0.1:{port}"}))[0] == 200
-    await asyncio.sleep(0.1)
+    await admin.settled()
     with pytest.raises(aiohttp.ClientError):
         async with aiohttp.ClientSession() as fresh:
             await fresh.get(old + "/config/")
@@ -287,7 +293,6 @@ async def test_a_unix_socket_serves_with_its_mode(tmp_path: Path):
     path_left_behind.close()
     document = {**FIRST, "admin": {"listen": f"unix/{path}|0600"}}
     async with running(tmp_path, document=document):
-        await asyncio.sleep(0.05)
         assert path.stat().st_mode & 0o777 == 0o600
         connector = aiohttp.UnixConnector(str(path))
         async with (
@@ -318,9 +323,9 @@ async def test_a_hundred_changes_at_once_are_each_answered(admin: Admin):
 
 async def test_earlier_revisions_can_be_activated_again(admin: Admin):
     await admin.ask("POST", "/load", json=SECOND, headers={"Quantum-Author": "anna"})
-    await asyncio.sleep(0.01)
+    await admin.settled()
     await admin.ask("POST", "/load", json=FIRST)
-    await asyncio.sleep(0.01)
+    await admin.settled()
     _, listed, _ = await admin.ask("GET", "/revisions")
     assert [(r["author"], r["active"]) for r in listed] == [
         ("admin API, 127.0.0.1", True),
@@ -404,7 +409,7 @@ async def test_a_refusal_elsewhere_puts_the_old_revision_back(tmp_path: Path):
         assert status == 400
         assert "edge: no such port" in body["error"]
         assert admin.context.switch.active.document == third
-        await asyncio.sleep(0.01)
+        await elsewhere.bus.settled()
         assert elsewhere.seen[-1] == revision_id(third)
 
 
@@ -439,7 +444,7 @@ async def test_without_the_bus_a_lone_process_reloads_and_shares_later(tmp_path:
         assert admin.context.switch.active.document == SECOND
         assert (await admin.ask("GET", "/revisions"))[0] == 503
         await bus.restore()
-        await asyncio.sleep(0.1)
+        await admin.settled()
         entry = await (await bus.bucket(CONFIG)).get("active")
         assert entry.value.document == SECOND
 

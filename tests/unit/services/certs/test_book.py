@@ -72,8 +72,12 @@ class World:
     async def tick(self, seconds: float = 0) -> None:
         await self.context.clock.advance(seconds)
         await self.book.tick()
-        await asyncio.sleep(0.05)  # threads write to the disk
-        await settle()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return when the book has nothing under way."""
+        while len(self.book._tasks):
+            await self.book._tasks.wait(5.0)
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ async def test_a_name_that_was_refused_is_obtained_when_the_configuration_brings
     with pytest.raises(KeyError):
         await world.book.find("new.test")
     world.use("a.test", "new.test", issuers=(issuer,))
-    await asyncio.sleep(0.1)
+    await world.settled()
     assert issuer.asked == ["new.test"]
     bucket = await world.context.bus.bucket(CERTIFICATES)
     assert (await bucket.get(key_of("new.test"))).value.name == "new.test"
@@ -162,7 +166,7 @@ async def test_an_issuer_that_takes_its_time_keeps_nobody_waiting(world: World):
     await settle()
     assert world.book.pending() == ["a.test"]
     issuer.gate.set()
-    await asyncio.sleep(0.1)
+    await world.settled()
     assert (await world.book.find("a.test"))[1] is not None
     assert issuer.asked == ["a.test"]
 
@@ -199,7 +203,7 @@ async def test_a_restart_goes_on_renewing_although_nobody_asks(world: World, tmp
     again = World(tmp_path)
     issuer = FakeIssuer(again)
     again.use("a.test", issuers=(issuer,))
-    await asyncio.sleep(0.1)
+    await again.settled()
     await again.tick(9 * HOUR)
     assert issuer.asked == ["a.test"]
     await again.book.aclose()
@@ -210,7 +214,7 @@ async def test_a_name_of_an_earlier_configuration_is_not_taken_up(world: World, 
     await world.book.find("a.test")
     again = World(tmp_path)
     again.use("b.test", issuers=(FakeIssuer(again),))
-    await asyncio.sleep(0.1)
+    await again.settled()
     assert again.book.all() == {}
     await again.book.aclose()
 
@@ -237,11 +241,11 @@ async def test_another_issuer_in_the_configuration_replaces_the_certificate(worl
 async def test_a_name_that_left_the_configuration_is_withdrawn(world: World):
     world.use("a.test", issuers=(FakeIssuer(world),))
     await world.book.find("a.test")
-    await asyncio.sleep(0.05)
+    await world.settled()
     bucket = await world.context.bus.bucket(CERTIFICATES)
     assert await bucket.keys() == [key_of("a.test")]
     world.use("b.test", issuers=(FakeIssuer(world),))
-    await asyncio.sleep(0.05)
+    await world.settled()
     assert await bucket.keys() == []
     with pytest.raises(KeyError):
         await world.book.find("a.test")
