@@ -67,7 +67,7 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
-async def serve(port: int, name: str) -> None:
+async def serve(host: str, port: int, name: str) -> None:
     """Serve until told to stop."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,7 +79,7 @@ async def serve(port: int, name: str) -> None:
             loop.add_reader(sys.stdin.fileno(), lambda: os.read(0, 1024) or stop.set())
     runner = web.AppRunner(make_app(name), access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, port).start()
     await stop.wait()
     await runner.cleanup()
 
@@ -87,11 +87,12 @@ async def serve(port: int, name: str) -> None:
 def main() -> None:
     """Read the flags and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--name", required=True)
     args = parser.parse_args()
     try:
-        asyncio.run(serve(args.port, args.name))
+        asyncio.run(serve(args.host, args.port, args.name))
     except OSError as error:
         sys.exit(f"upstream {args.name}: {error}")
 

@@ -29,6 +29,14 @@ def split_host(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def reachable(address: str) -> str:
+    """Return what other machines can connect to: this one's name in the place of a wildcard."""
+    if unix_path(address) is not None:
+        return address
+    host, port = split_host(address)
+    return f"{socket.gethostname()}:{port}" if host in {"", "0.0.0.0", "::"} else address
+
+
 def default_address(data_dir: Path, process: str) -> str:
     """Return a unix socket of this process, below the data directory if its path is short enough."""
     path = (data_dir / "run" / f"{process}.sock").absolute()

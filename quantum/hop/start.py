@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from quantum.bus.api import Bus
 from quantum.clock import Clock
-from quantum.hop.address import default_address
+from quantum.hop.address import default_address, reachable
 from quantum.hop.directory import Directory
 from quantum.hop.envelope import Address
 from quantum.hop.remote import HopMetrics, RemoteHandler
@@ -33,7 +33,7 @@ class OpenHop:
         advertise: str,
     ) -> None:
         self.hop = hop
-        self.address = advertise or server.address
+        self.address = advertise or reachable(server.address)
         self.directory = directory
         self.server = server
         self._rooms = rooms
@@ -68,7 +68,8 @@ async def open_hop(
 
     ``listen`` is ``unix//path`` or ``host:port`` (port 0: any); empty means a unix socket below
     ``<data_dir>/run``, named for the rooms, so that a process that was restarted is found where it
-    was. ``advertise`` is what other processes are told instead of ``listen``.
+    was. ``advertise`` is what other processes are told instead of ``listen``; by default a wildcard
+    is told as this machine's name.
     OSError when the address cannot be listened on. Waits for the bus when the deployment's token is
     not known yet.
     """
