@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from quantum.errors import HttpError
 from quantum.http.failure import failed_status
@@ -24,9 +25,6 @@ EARLY_HINTS = 103
 _PLAIN: Field = (b"content-type", b"text/plain; charset=utf-8")
 _JSON: Field = (b"content-type", b"application/json")
 
-Status = Callable[[Request], int]
-Fields = Callable[[Request], Headers]
-
 
 class StaticResponse:
     """Answers without asking anyone."""
@@ -35,7 +33,7 @@ class StaticResponse:
         self._config = config
         self._status = _status(config.status_code)
         self._fields = _fields(config.headers)
-        self._body = compile_template(config.body, Mode.KNOWN)
+        self._content = _content(config.body)
 
     def link(self, following: Next) -> Next:
         """Return the link; ``following`` is called after early hints only."""
@@ -43,59 +41,69 @@ class StaticResponse:
             return _always(Response(444, abort=True))
         if self._config.status_code == str(EARLY_HINTS):
             return self._hinting(following)
-        if (status := self._fixed_status()) is None or not self._is_constant():
-            return self._answer
-        return self._shared(status)
+        status, fields, content = self._status, self._fields, self._content
+        if isinstance(status, int) and isinstance(fields, Headers) and isinstance(content, Content):
+            return self._shared(self._make(status, fields, content))
+        return self._answer
 
-    def _fixed_status(self) -> int | None:
-        text = self._config.status_code
-        return int(text) if text and "{" not in text else None if text else 200
-
-    def _is_constant(self) -> bool:
-        texts = [
-            *self._config.headers,
-            *(v for vs in self._config.headers.values() for v in vs or ()),
-        ]
-        return constant(self._config.body, Mode.KNOWN) is not None and all(
-            constant(text) is not None for text in texts
-        )
-
-    def _shared(self, status: int) -> Next:
+    def _shared(self, response: Response) -> Next:
         """Return the link that gives every request the same response, unless fields wait for it."""
-        body = constant(self._config.body, Mode.KNOWN) or ""
-        response = self._make(status, _constant_fields(self._config.headers), body)
         is_ready = _always(response)
-        depends_on_error = not self._config.status_code
+        follows_error = not self._config.status_code
 
         def answering(request: Request) -> Awaitable[Response]:
-            if request.response_fields is None and not (depends_on_error and request.has_vars):
+            if request.response_fields is None and not (follows_error and request.has_vars):
                 return is_ready(request)
             return self._answer(request)
 
         return answering
 
     async def _answer(self, request: Request) -> Response:
-        fields = self._fields(request)
-        if request.response_fields is not None:
-            fields = replacing(request.response_fields, fields)
-        return self._make(self._status(request), fields, self._body(request))
+        status = self._status if isinstance(self._status, int) else self._status(request)
+        if not self._config.status_code:
+            status = failed_status(request) or status
+        content = self._content if isinstance(self._content, Content) else self._content(request)
+        return self._make(status, self._own_fields(request), content)
 
-    def _make(self, status: int, headers: Headers, body: str) -> Response:
-        content = body.encode("utf-8", "surrogateescape")
-        if content and not headers.get(b"content-type"):
-            headers.remove(b"content-type")
-            headers.fields.append(_JSON if is_json(body) else _PLAIN)
-        return Response(status, headers, content, close=self._config.close)
+    def _own_fields(self, request: Request) -> Headers:
+        own = self._fields if isinstance(self._fields, Headers) else self._fields(request)
+        early = request.response_fields
+        return own if early is None else replacing(early, own)
+
+    def _make(self, status: int, headers: Headers, content: Content) -> Response:
+        if content.data and not headers.get(b"content-type"):
+            kept = [field for field in headers.fields if field[0] != b"content-type"]
+            headers = Headers([*kept, content.type])
+        return Response(status, headers, content.data, close=self._config.close)
 
     def _hinting(self, following: Next) -> Next:
         def hint(request: Request) -> Awaitable[Response]:
             early = early_fields(request)
-            early.fields = replacing(early, self._fields(request)).fields
+            early.fields = self._own_fields(request).fields.copy()
             if request.informational is not None:
                 request.informational(EARLY_HINTS, early.copy())
             return following(request)
 
         return hint
+
+
+class Content(NamedTuple):
+    """A body, and the field that describes it if nothing else does."""
+
+    data: bytes
+    type: Field
+
+
+def _content(template: str) -> Content | Callable[[Request], Content]:
+    text = constant(template, Mode.KNOWN)
+    if text is not None:
+        return _described(text)
+    expand = compile_template(template, Mode.KNOWN)
+    return lambda request: _described(expand(request))
+
+
+def _described(text: str) -> Content:
+    return Content(text.encode("utf-8", "surrogateescape"), _JSON if is_json(text) else _PLAIN)
 
 
 def is_json(body: str) -> bool:
@@ -117,9 +125,10 @@ def _always(response: Response) -> Next:
     return answer
 
 
-def _status(text: str) -> Status:
-    if not text:
-        return lambda request: failed_status(request) or 200
+def _status(text: str) -> int | Callable[[Request], int]:
+    fixed = constant(text or "200")
+    if fixed is not None:
+        return int(fixed)
     expand = compile_template(text)
 
     def status(request: Request) -> int:
@@ -131,21 +140,16 @@ def _status(text: str) -> Status:
     return status
 
 
-def _constant_fields(configured: dict[str, list[str] | None]) -> Headers:
-    return Headers([
-        ((constant(name) or "").lower().encode(), encode_value(constant(value) or ""))
-        for name, values in configured.items()
-        for value in values or ()
-    ])  # fmt: skip
+def _fields(configured: dict[str, list[str] | None]) -> Headers | Callable[[Request], Headers]:
+    pairs = [(name, value) for name, values in configured.items() for value in values or ()]
+    fixed = [(constant(name), constant(value)) for name, value in pairs]
+    if all(name is not None and value is not None for name, value in fixed):
+        return Headers([_field(name or "", value or "") for name, value in fixed])
+    templates = [(compile_template(name), compile_template(value)) for name, value in pairs]
+    return lambda request: Headers(
+        [_field(name(request), value(request)) for name, value in templates]
+    )
 
 
-def _fields(configured: dict[str, list[str] | None]) -> Fields:
-    templates = [
-        (compile_template(name), compile_template(value))
-        for name, values in configured.items()
-        for value in values or ()
-    ]
-    return lambda request: Headers([
-        (encode_value(name(request)).lower(), encode_value(value(request)))
-        for name, value in templates
-    ])  # fmt: skip
+def _field(name: str, value: str) -> Field:
+    return encode_value(name).lower(), encode_value(value)
