@@ -7,6 +7,8 @@ the connection itself to decide between keeping and closing it, so no caller can
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -126,7 +128,7 @@ class ConnectionPool:
         except TimeoutError:
             return UpstreamFailed(Stage.DIAL, "timeout dialing", 504)
         except OSError as error:
-            return UpstreamFailed(Stage.DIAL, f"dialing: {error.strerror or error}")
+            return UpstreamFailed(Stage.DIAL, f"dialing: {_what(error)}")
         finally:
             self._dialing -= 1
             self._wake()
@@ -177,3 +179,10 @@ class ConnectionPool:
         if self._idle:
             next_look = self._idle[0].idle_since - oldest_kept
             self._sweep = self._loop.call_later(max(next_look, 0.05), self._close_expired)
+
+
+def _what(error: OSError) -> str:
+    """Return the system's words; the messages of asyncio and uvloop differ."""
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
