@@ -9,7 +9,7 @@ def _handler(name: str, model: str, implementation: str, summary: str) -> Module
     return ModuleSpec(
         id=f"http.handlers.{name}",
         room="edge",
-        config=f"services.edge.handler_configs:{model}",
+        config=f"services.edge.handlers.config:{model}",
         implementation=f"services.edge.handlers.{implementation}",
         summary=summary,
     )
@@ -19,7 +19,7 @@ def _matcher(name: str, model: str, implementation: str, summary: str) -> Module
     return ModuleSpec(
         id=f"http.matchers.{name}",
         room="edge",
-        config=f"services.edge.matcher_configs:{model}",
+        config=f"services.edge.matchers.config:{model}",
         implementation=f"services.edge.matchers.{implementation}",
         summary=summary,
     )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from quantum.http.handler import Next
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
-from quantum.http.request_facts import split_host
+from quantum.http.placeholders.request import split_host
 from quantum.http.route import RouteCompiler, end_of_chain, recovering
 from services.edge.automatic_https import Redirect, ServerPlan
 from services.edge.config import Server

@@ -18,7 +18,7 @@ from quantum.http.message import Request, Response
 from quantum.http.response_fields import early_fields, replaced
 from quantum.modules.header_ops import HeaderOperations
 from quantum.modules.lifetime import Provision
-from services.edge.handler_configs import HeadersConfig
+from services.edge.handlers.config import HeadersConfig
 
 NO_SERVER = (b"server", b"")
 """Says to the codec that the answer shall not name the server: the field was deleted on purpose."""

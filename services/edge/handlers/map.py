@@ -14,7 +14,7 @@ from quantum.http.handler import Next
 from quantum.http.message import Request, Response
 from quantum.http.placeholders import compile_template, to_text
 from quantum.modules.lifetime import Provision
-from services.edge.handler_configs import MapConfig, MappingConfig
+from services.edge.handlers.config import MapConfig, MappingConfig
 
 Output = Callable[[Request, str], "str | None"]
 """Gives a destination's value for (request, source); None for the default."""

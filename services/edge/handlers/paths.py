@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from quantum.http.request_facts import decoded
+from quantum.http.placeholders.request import decoded
 from quantum.http.target import check_path, normalise
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -8,7 +8,7 @@ from quantum.config.pattern import Pattern
 from quantum.http.message import Request
 from quantum.http.placeholders import Mode, compile_template
 from quantum.http.query import Values, encode_query, parse_query
-from services.edge.handler_configs import (
+from services.edge.handlers.config import (
     QueryOperationsConfig,
     QueryPairConfig,
     QueryReplacementConfig,

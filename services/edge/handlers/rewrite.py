@@ -15,10 +15,10 @@ from quantum.config.pattern import Pattern
 from quantum.http.handler import Next
 from quantum.http.message import Request, Response
 from quantum.http.placeholders import Template, compile_template
+from quantum.http.placeholders.request import decoded
 from quantum.http.query import escape
-from quantum.http.request_facts import decoded
 from quantum.modules.lifetime import Provision
-from services.edge.handler_configs import PathReplacementConfig, RewriteConfig, SubstringConfig
+from services.edge.handlers.config import PathReplacementConfig, RewriteConfig, SubstringConfig
 from services.edge.handlers.paths import (
     changed,
     cleaned,

@@ -19,7 +19,7 @@ from quantum.http.message import Request, Response
 from quantum.http.placeholders import Mode, compile_template, constant
 from quantum.http.response_fields import early_fields, replacing
 from quantum.modules.lifetime import Provision
-from services.edge.handler_configs import StaticResponseConfig
+from services.edge.handlers.config import StaticResponseConfig
 
 EARLY_HINTS = 103
 _PLAIN: Field = (b"content-type", b"text/plain; charset=utf-8")

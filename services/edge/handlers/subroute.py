@@ -9,7 +9,7 @@ from __future__ import annotations
 from quantum.http.handler import Next
 from quantum.http.route import RouteCompiler, recovering
 from quantum.modules.lifetime import Provision
-from services.edge.handler_configs import SubrouteConfig
+from services.edge.handlers.config import SubrouteConfig
 
 
 class Subroute:

@@ -8,7 +8,7 @@ from quantum.http.handler import Next
 from quantum.http.message import Request, Response
 from quantum.http.placeholders import compile_template
 from quantum.modules.lifetime import Provision
-from services.edge.handler_configs import VarsConfig
+from services.edge.handlers.config import VarsConfig
 
 
 class Vars:

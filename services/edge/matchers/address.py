@@ -9,7 +9,7 @@ from quantum.http.matcher import Matcher
 from quantum.http.message import Request
 from quantum.http.placeholders import compile_template
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import AddressConfig
+from services.edge.matchers.config import AddressConfig
 
 
 def remote_ip(config: AddressConfig, provision: Provision) -> Matcher:

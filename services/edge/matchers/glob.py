@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from quantum.config.pattern import Pattern
-from quantum.http.request_facts import decoded
+from quantum.http.placeholders.request import decoded
 
 _SPECIAL = frozenset("*?[\\")
 

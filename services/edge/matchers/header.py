@@ -8,7 +8,7 @@ from quantum.http.matcher import Matcher, all_of
 from quantum.http.message import Request
 from quantum.http.placeholders import compile_template, constant
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import HeaderConfig
+from services.edge.matchers.config import HeaderConfig
 
 Values = Callable[[Request], list[bytes]]
 Test = Callable[[bytes], bool]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from quantum.http.matcher import Matcher
 from quantum.http.message import Request
 from quantum.http.placeholders import compile_template
-from quantum.http.request_facts import split_host
+from quantum.http.placeholders.request import split_host
 from quantum.modules.hosts import to_ascii
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import HostConfig
+from services.edge.matchers.config import HostConfig
 
 REMEMBERED_HOSTS = 1024
 """Authorities whose host part is kept: clients ask for the same few, in the same spelling."""

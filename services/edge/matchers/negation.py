@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantum.http.matcher import Matcher
 from quantum.http.route import RouteCompiler
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import NotConfig
+from services.edge.matchers.config import NotConfig
 
 
 def negation(config: NotConfig, provision: Provision) -> Matcher:

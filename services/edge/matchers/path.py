@@ -15,7 +15,7 @@ from quantum.http.message import Request
 from quantum.http.placeholders import compile_template
 from quantum.http.target import clean_path, decode_path, normalise
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import PathConfig
+from services.edge.matchers.config import PathConfig
 from services.edge.matchers.glob import compile_glob, is_plain, reveal
 
 REMEMBERED_PATHS = 1024

@@ -7,7 +7,7 @@ from quantum.http.message import Request
 from quantum.http.placeholders import compile_template
 from quantum.http.query import parse_query
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import QueryConfig
+from services.edge.matchers.config import QueryConfig
 
 
 def query(config: QueryConfig, provision: Provision) -> Matcher:

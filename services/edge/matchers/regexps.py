@@ -9,7 +9,7 @@ from quantum.http.matcher import Matcher, all_of
 from quantum.http.message import Request
 from quantum.http.target import clean_path
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import HeaderRegexpConfig, RegexpConfig, VarsRegexpConfig
+from services.edge.matchers.config import HeaderRegexpConfig, RegexpConfig, VarsRegexpConfig
 from services.edge.matchers.header import values_of
 from services.edge.matchers.variables import value_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantum.http.matcher import Matcher
 from quantum.http.message import Request
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import MethodConfig, ProtocolConfig, TlsConfig
+from services.edge.matchers.config import MethodConfig, ProtocolConfig, TlsConfig
 
 _VERSIONS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2.0", "3": "HTTP/3.0"}
 

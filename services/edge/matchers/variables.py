@@ -6,7 +6,7 @@ from quantum.http.matcher import Matcher, all_of
 from quantum.http.message import Request
 from quantum.http.placeholders import Template, compile_template, find
 from quantum.modules.lifetime import Provision
-from services.edge.matcher_configs import VarsConfig
+from services.edge.matchers.config import VarsConfig
 
 
 def value_of(name: str) -> Template:

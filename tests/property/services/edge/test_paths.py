@@ -14,7 +14,7 @@ from quantum.http.query import encode_query, parse_query
 from quantum.http.target import check_path, clean_path
 from quantum.modules.header_ops import HeaderOperations
 from quantum.testing.routing import make_request
-from services.edge.handler_configs import QueryOperationsConfig
+from services.edge.handlers.config import QueryOperationsConfig
 from services.edge.handlers.paths import settled, without_prefix, without_suffix
 from services.edge.handlers.query_operations import compile_query_operations
 from services.edge.matchers.glob import compile_glob

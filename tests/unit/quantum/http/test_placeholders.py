@@ -10,8 +10,8 @@ from quantum.errors import HttpError
 from quantum.http.headers import Headers
 from quantum.http.message import TlsFacts
 from quantum.http.placeholders import Mode, compile_template, constant, to_text
-from quantum.http.request_facts import go_duration, split_host
-from quantum.http.surroundings import use_environment
+from quantum.http.placeholders.request import go_duration, split_host
+from quantum.http.placeholders.surroundings import use_environment
 from quantum.testing.routing import make_request
 
 TLS = TlsFacts("tls1.3", "TLS_AES_128_GCM_SHA256", "example.com", "h2")

@@ -1,7 +1,7 @@
 r"""Placeholders: ``{http.request.host}`` and the like, compiled once into closures.
 
 A template without placeholders is a constant and costs nothing. What a key means stands in three
-tables: ``request_facts`` (``http.request.*``), ``surroundings`` (env, time, system, file) and the
+tables: ``request`` (``http.request.*``), ``surroundings`` (env, time, system, file) and the
 request's variables, where handlers leave what they found (``http.regexp.*``, ``http.error.*``, a
 map's destinations). Syntax as Caddy's replacer: ``\{`` and ``\}`` are literal braces, a brace that
 never closes is text. A value is inserted as it is: placeholders inside it are not expanded again.
@@ -14,8 +14,9 @@ from collections.abc import Callable
 from enum import Enum
 
 from quantum.errors import HttpError
-from quantum.http import request_facts, surroundings
 from quantum.http.message import Request
+from quantum.http.placeholders import request as request_facts
+from quantum.http.placeholders import surroundings
 
 Template = Callable[[Request], str]
 """Gives the text for one request."""

@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
-from quantum.http import session_facts
 from quantum.http.message import Request
+from quantum.http.placeholders import session
 from quantum.http.query import escape, parse_query
 
 Lookup = Callable[[Request], "str | None"]
@@ -219,6 +219,6 @@ _FAMILIES: tuple[tuple[str, Callable[[str], Lookup | None]], ...] = (
     ("uri.path.", _part_of(_segments(path_now))),
     ("orig_uri.path.", _part_of(_segments(_original_path))),
     ("host.labels.", _part_of(_labels)),
-    ("remote.host/", session_facts.masked_peer),
-    ("tls.", session_facts.find),
+    ("remote.host/", session.masked_peer),
+    ("tls.", session.find),
 )
