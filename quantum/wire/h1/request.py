@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Callable
+from typing import Any
 
 from quantum.errors import HttpError
 
@@ -25,11 +26,13 @@ MAX_METHOD_BYTES = 32
 """Caddy's bound; longer methods are 405."""
 LINE_CACHE_SIZE = 4096
 LINE_CACHE_BYTES = 256
-"""Parsed field lines kept, and the longest that is: a mebibyte or so that all connections share."""
+"""Parsed lines kept, and the longest that is: a mebibyte or so that all connections share."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BAD_TARGET = re.compile(rb"[\x00-\x20\x7f#]")
+_PLAIN_TARGET = re.compile(rb"/[\x21\x24-\x3e\x40-\x7e]{0,127}\Z")
+"""A path with nothing to decide about: no query, fragment or quote, all ASCII, short."""
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.%]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?\Z")
 _LENGTH = re.compile(rb"(?:0|[1-9][0-9]{0,17})\Z")
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==\Z")
@@ -46,26 +49,24 @@ class RequestHead:
 
     ``target`` is in origin form ("/a?b" or "*"); ``length`` is the body's, None when it is
     ``chunked``. ``upgrade`` is the protocol wanted, lower case; ``websocket_key`` comes with
-    "websocket".
+    "websocket". ``is_plain``: nothing about its framing asks for anything but the usual answer.
     """
 
-    __slots__ = (
-        "authority", "chunked", "expects_continue", "fields", "http_1_0", "keep_alive", "length",
-        "method", "target", "upgrade", "websocket_key",
-    )  # fmt: skip
+    # Defaults of the class: most heads change none of them, and are made the faster for it.
+    length: int | None = 0
+    chunked = False
+    keep_alive = True
+    http_1_0 = False
+    expects_continue = False
+    upgrade: str | None = None
+    websocket_key = b""
+    is_plain = False
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, target: str = "", authority: str = "") -> None:
         self.method = method
-        self.target = ""
-        self.http_1_0 = False
-        self.authority = ""
+        self.target = target
+        self.authority = authority
         self.fields: list[Field] = []
-        self.length: int | None = 0
-        self.chunked = False
-        self.keep_alive = True
-        self.expects_continue = False
-        self.upgrade: str | None = None
-        self.websocket_key = b""
 
 
 def parse_head(data: bytes) -> RequestHead:
@@ -74,15 +75,15 @@ def parse_head(data: bytes) -> RequestHead:
     The caller bounds the size. After an error the connection MUST be closed.
     """
     lines = data.split(b"\r\n")
-    method, target, version = _request_line(lines[0])
+    line = lines.pop(0)
+    known = _known_lines.get(line)
+    method, target, version = known or _request_line(line)
     head = RequestHead(method)
-    head.http_1_0 = version == b"HTTP/1.0"
-    if len(lines) > MAX_FIELDS + 1:
+    if len(lines) > MAX_FIELDS:
         raise HttpError(431, f"more than {MAX_FIELDS} header fields")
     fields = head.fields
     special: list[tuple[Field, _Reader]] | None = None
     host: bytes | None = None
-    del lines[0]
     for line in lines:
         field, reader = _known.get(line) or _learn(line)
         if reader is None:
@@ -95,13 +96,25 @@ def parse_head(data: bytes) -> RequestHead:
             special = [(field, reader)]
         else:
             special.append((field, reader))
-    if special is not None or head.http_1_0:
+    if special is not None or version != b"HTTP/1.1":
+        head.http_1_0 = version == b"HTTP/1.0"
         _read_framing(head, special or [])
-    _set_target(head, target, host)
+    else:
+        head.is_plain = method != "HEAD"
+    authority = _known_hosts.get(host) if host is not None else None
+    if known is not None and authority is not None:
+        head.target, head.authority = known[1], authority
+    else:
+        _set_target(head, target, host)
     return head
 
 
-def _request_line(line: bytes) -> tuple[str, bytes, bytes]:
+_Line = tuple[str, Any, bytes]
+_known_lines: dict[bytes, tuple[str, str, bytes]] = {}
+"""Request lines in origin form without a query (it may hold a secret), to method, target, version."""
+
+
+def _request_line(line: bytes) -> _Line:
     parts = line.split(b" ")
     if len(parts) != 3:
         raise HttpError(400, "malformed request line")
@@ -118,6 +131,11 @@ def _request_line(line: bytes) -> tuple[str, bytes, bytes]:
             raise HttpError(400, "malformed HTTP version")
         if version[5:6] != b"1":
             raise HttpError(505, "HTTP version not served on this connection")
+        version = b"HTTP/1.1"  # RFC 9110 §2.5: a higher minor version is read as our own
+    if _PLAIN_TARGET.match(target) is not None and method != "CONNECT":
+        if len(_known_lines) >= LINE_CACHE_SIZE:
+            _known_lines.clear()
+        _known_lines[line] = method, target.decode("ascii"), version
     return method, target, version
 
 
@@ -304,13 +322,16 @@ def _drop_named(head: RequestHead, connection: list[bytes]) -> None:
 # Targets (RFC 9112 §3.2) and Host.
 
 
-def _set_target(head: RequestHead, target: bytes, host: bytes | None) -> None:
+def _set_target(head: RequestHead, target: bytes | str, host: bytes | None) -> None:
     if host is None:
         if not head.http_1_0:
             raise HttpError(400, "no Host")
         host = b""
     elif host not in _known_hosts:
         _learn_host(host)
+    if isinstance(target, str):  # from the cache of lines
+        head.target, head.authority = target, host.decode("ascii")
+        return
     if len(target) > MAX_TARGET_BYTES:
         raise HttpError(414, f"target of {len(target)} bytes")
     if _BAD_TARGET.search(target) is not None:
@@ -325,7 +346,7 @@ def _set_target(head: RequestHead, target: bytes, host: bytes | None) -> None:
     head.authority = host.decode("ascii")
 
 
-_known_hosts: set[bytes] = set()
+_known_hosts: dict[bytes, str] = {}
 
 
 def _learn_host(host: bytes) -> None:
@@ -333,7 +354,7 @@ def _learn_host(host: bytes) -> None:
         raise HttpError(400, "malformed Host")
     if len(_known_hosts) >= LINE_CACHE_SIZE:
         _known_hosts.clear()
-    _known_hosts.add(host)
+    _known_hosts[host] = host.decode("ascii")
 
 
 def _other_form(head: RequestHead, target: bytes, host: bytes) -> tuple[bytes, bytes]:

@@ -21,7 +21,7 @@ from quantum.wire.h1.head import UnsafeField
 from quantum.wire.h1.request import RequestHead, parse_head
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_body import RequestBody, split_target, whole_body
-from services.edge.protocols.h1_head import Framing, encode_head, encode_switch
+from services.edge.protocols.h1_head import Framing, encode_head, encode_plain, encode_switch
 from services.edge.protocols.h1_output import H1Output
 from services.edge.protocols.h1_stream import UpgradedStream
 from services.edge.protocols.host import Exchange, Host, Site
@@ -307,8 +307,15 @@ class H1Connection(H1Output):
             self._end(site, request, response)
 
     def _send_whole(self, head: RequestHead, response: Response) -> None:
-        framing, data = self._encode(head, response)
         body = response.body
+        if head.is_plain and self._may_stay(response) and len(body) <= JOINED_BODY:  # type: ignore[arg-type]
+            plain = encode_plain(response, body, self.host.stamps)  # type: ignore[arg-type]
+            if plain is not None:
+                self._head_sent = True
+                self._sent = len(body)  # type: ignore[arg-type]
+                self._write(plain)
+                return
+        framing, data = self._encode(head, response)
         if framing.sends_body:
             self._sent = len(body)  # type: ignore[arg-type]
             if self._sent <= JOINED_BODY:
@@ -331,6 +338,16 @@ class H1Connection(H1Output):
         self._head_sent = True
         self._sent = 0
         return framing, data
+
+    def _may_stay(self, response: Response) -> bool:
+        """Whether nothing speaks against another exchange on this connection."""
+        return not (
+            self._closing
+            or response.close
+            or self._half_closed
+            or self._body is not None
+            or self.host.is_draining
+        )
 
     def _must_close(self, head: RequestHead) -> bool:
         """Whether the connection cannot go on after this exchange, so that the head must say so."""

@@ -6,7 +6,14 @@ import time
 from email.utils import formatdate
 
 from quantum.http.message import Response
-from quantum.wire.h1.head import NamePrefixes, canonical, join_head, status_line
+from quantum.wire.h1.head import (
+    STATUS_LINES,
+    NamePrefixes,
+    UnsafeField,
+    canonical,
+    join_head,
+    status_line,
+)
 
 SERVER = b"\r\nServer: Quantum"
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
@@ -36,10 +43,11 @@ _prefixes = ResponsePrefixes()
 class Stamps:
     """The lines Server and Date, made once a second for all responses of a process."""
 
-    __slots__ = ("both", "date")
+    __slots__ = ("both", "date", "last_answer", "last_bytes")
 
     def __init__(self) -> None:
-        self.both = self.date = b""
+        self.both = self.date = self.last_bytes = b""
+        self.last_answer: Response | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -47,6 +55,41 @@ class Stamps:
         now = time.time()  # noqa: TID251 - the Date field is the wall clock's, whatever a test's says
         self.date = b"\r\nDate: " + formatdate(now, usegmt=True).encode()
         self.both = SERVER + self.date
+        self.last_answer = None
+
+
+def encode_plain(response: Response, body: bytes, stamps: Stamps) -> bytes | None:
+    """Return the whole answer in the usual case, None when ``encode_head`` has to decide something.
+
+    The usual case: to a plain request, a status with a body, of which all is here, and the
+    connection stays. An answer that is the same object as the last one has the same bytes: shared
+    responses MUST NOT be changed (``quantum.http.message``).
+    """
+    if response is stamps.last_answer:
+        return stamps.last_bytes
+    status = response.status
+    if status < 200 or status in {204, 304}:
+        return None
+    parts = [STATUS_LINES.get(status) or status_line(status)]
+    for name, value in response.headers.fields:
+        prefix = _prefixes[name]
+        if prefix:
+            parts.append(prefix)
+            parts.append(value)
+        elif name != b"content-length":  # whoever gives bytes has told their number
+            return None
+    parts.append(b"\r\nContent-Length: %d" % len(body))
+    parts.append(stamps.both)
+    parts.append(b"\r\n\r\n")
+    head = b"".join(parts)
+    lines = (
+        len(parts) // 2 + 3
+    )  # one for each field, one for the length, two each for stamp and end
+    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+        raise UnsafeField("a field value holds CR, LF or NUL")
+    data = head + body
+    stamps.last_answer, stamps.last_bytes = response, data
+    return data
 
 
 class Framing:
