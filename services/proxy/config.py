@@ -155,7 +155,7 @@ class ReverseProxyConfig(PartlyBuilt):
 
     unbuilt = frozenset({
         "circuit_breaker", "dynamic_upstreams", "request_buffers", "response_buffers", "rewrite",
-        "handle_response",
+        "handle_response", "verbose_logs",
     })  # fmt: skip
 
     transport: InlineModule("http.reverse_proxy.transport") | None = None  # type: ignore[valid-type]
@@ -184,8 +184,10 @@ class ReverseProxyConfig(PartlyBuilt):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class KeepAlive(StrictModel):
-    """Idle upstream connections: ``max_idle_conns`` of all upstreams (0: no limit), each kept 2 min."""
+class KeepAlive(PartlyBuilt):
+    """Idle upstream connections: how many of each upstream are kept, and for how long."""
+
+    unbuilt = frozenset({"max_idle_conns"})
 
     enabled: bool = True
     probe_interval: Duration = Field(default=30.0, ge=0)
@@ -230,7 +232,7 @@ class HttpTransportConfig(PartlyBuilt):
 
     unbuilt = frozenset({
         "resolver", "proxy_protocol", "forward_proxy_url", "network_proxy",
-        "expect_continue_timeout", "local_address",
+        "expect_continue_timeout", "local_address", "compression", "dial_fallback_delay",
     })  # fmt: skip
 
     resolver: Any = None
@@ -258,8 +260,8 @@ class HttpTransportConfig(PartlyBuilt):
         unknown = set(self.versions) - {"1.1", "2", "h2c", "3"}
         if unknown:
             raise ValueError(f"versions: {min(unknown)!r} is none of 1.1, 2, h2c, 3")
-        if "1.1" not in self.versions:
+        if "1.1" not in self.versions or {"h2c", "3"} & set(self.versions):
             raise ValueError(
-                "versions: known to Caddy, not built here yet: upstreams without HTTP/1.1"
+                "versions: known to Caddy, not built here yet: upstreams over h2c or HTTP/3"
             )
         return self

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 
 from quantum.errors import HttpError, QuantumError
-from quantum.http.headers import Field, Headers
 from quantum.wire.h1.chunked import ChunkedReader
+
+Field = tuple[bytes, bytes]
 
 MAX_HEAD_BYTES = 10 * 1024 * 1024
 """Caddy's default for ``max_response_header_size``: what Go's transport takes."""
@@ -104,7 +105,7 @@ class ResponseReader:
     def __init__(self, max_head_bytes: int = MAX_HEAD_BYTES) -> None:
         self._max_head_bytes = max_head_bytes
         self.excess = False
-        self.informational: list[tuple[int, Headers]] = []
+        self.informational: list[tuple[int, list[Field]]] = []
         self.fields: list[Field] = []
         self.expect("GET")
         self.is_complete = True
@@ -279,7 +280,7 @@ class ResponseReader:
         if self._count > MAX_INFORMATIONAL:
             raise BadResponse(f"more than {MAX_INFORMATIONAL} informational responses")
         if status != 100:  # 100 answers Expect, which the proxy never passes on
-            self.informational.append((status, Headers(self.fields)))
+            self.informational.append((status, self.fields))
 
     # The body.
 

@@ -287,9 +287,9 @@ class Connection(asyncio.Protocol):
             self.stream.feed(first)
 
     def _pass_informational(self) -> None:
-        for status, headers in self._reader.informational:
+        for status, fields in self._reader.informational:
             if self._early is not None:
-                self._early(status, headers)
+                self._early(status, Headers(fields))
         self._reader.informational = []
 
     # Ends.

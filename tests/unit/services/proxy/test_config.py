@@ -67,6 +67,7 @@ def test_what_is_not_built_yet_may_be_switched_off():
         ({"health_checks": {"active": {"expect_body": "("}}}, "regular expression"),
         ({"health_checks": {"active": {"expect_status": 42}}}, "status code"),
         ({"transport": {"protocol": "http", "versions": ["2"]}}, "not built here yet"),
+        ({"transport": {"protocol": "http", "versions": ["1.1", "h2c"]}}, "not built here yet"),
         ({"transport": {"protocol": "http", "versions": ["4"]}}, "none of"),
         ({"load_balancing": {"selection_policy": {"policy": "round-robin"}}}, "round_robin"),
     ],
