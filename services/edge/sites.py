@@ -17,11 +17,11 @@ from quantum.modules.lifetime import Lifetime, Provision
 from quantum.service.api import Revision, ServiceContext
 from quantum.telemetry.access import AccessLog
 from services.edge.automatic_https import Redirect, ServerPlan
+from services.edge.automatic_https.redirects import compile_server, redirecting
 from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.metrics import RequestMetrics
 from services.edge.protocols.host import Exchange, Limits, Site
-from services.edge.redirects import compile_server, redirecting
 
 REDIRECTS = "remaining_auto_https_redirects"
 """Caddy's name for the server that nobody configured."""

@@ -17,9 +17,9 @@ from services.edge.automatic_https import (
     plan,
     qualifies_for_certificate,
 )
+from services.edge.automatic_https.redirects import compile_server, redirecting
 from services.edge.config import HttpApp
 from services.edge.modules import MODULES
-from services.edge.redirects import compile_server, redirecting
 
 
 def app(servers, **more):
