@@ -45,8 +45,8 @@ def measure(contender: Contender, job: Job, seconds: int, connections: int) -> d
     total = int(re.search(r"(\d+) requests in", output).group(1))
     return {
         "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1)),
-        "p50": seconds_of(re.search(r"^\s+50%\s+(\S+)", output, re.M).group(1)),
-        "p99": seconds_of(re.search(r"^\s+99%\s+(\S+)", output, re.M).group(1)),
+        "p50": seconds_of(re.search(r"^\s+50%\s+(\S+)", output, re.MULTILINE).group(1)),
+        "p99": seconds_of(re.search(r"^\s+99%\s+(\S+)", output, re.MULTILINE).group(1)),
         "cpu_us": spent / max(total, 1) * 1e6,
     }
 

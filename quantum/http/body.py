@@ -51,8 +51,18 @@ class StreamBody:
     """
 
     __slots__ = (
-        "_abandoned", "_chunks", "_consumed", "_ended", "_failure", "_paused", "_pause", "_resume",
-        "_size", "_waiter", "length", "trailers",
+        "_abandoned",
+        "_chunks",
+        "_consumed",
+        "_ended",
+        "_failure",
+        "_pause",
+        "_paused",
+        "_resume",
+        "_size",
+        "_waiter",
+        "length",
+        "trailers",
     )  # fmt: skip
 
     def __init__(

@@ -106,7 +106,11 @@ def execute(args: argparse.Namespace) -> int:
         args.config = args.config or demo.config
         args.data_dir = args.data_dir or demo.data_dir
     options = make_options(args)
-    from quantum.service import runner  # late: the other commands need neither loop nor bus
+    # Late: the other commands need neither loop nor bus.
+    from quantum.http.placeholders.surroundings import use_environment
+    from quantum.service import runner
+
+    use_environment(os.environ)
 
     if demo is None:
         return runner.run(options)

@@ -169,7 +169,7 @@ def test_too_many_fields_are_refused():
 @pytest.mark.parametrize("start", [b"2;", b"0\r\nX: "], ids=["chunk extension", "trailer"])
 def test_what_never_ends_inside_a_chunked_body_is_refused(start):
     reader = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
-    with pytest.raises(BadResponse, match="too la|too lo"):
+    with pytest.raises(BadResponse, match=r"too la|too lo"):
         feed_in_pieces(reader, 200)
 
 
