@@ -61,6 +61,7 @@ class EdgeService:
         self._lifetime = Lifetime()
         self._retired: set[Lifetime] = set()
         self._grace = 0.0
+        self._delay = 0.0
 
     @property
     def entrypoints(self) -> dict[str, Entrypoint]:
@@ -95,6 +96,8 @@ class EdgeService:
 
     async def stop(self, grace: float) -> None:
         """Close the sockets, let requests end within ``grace``, then cut what is left."""
+        if self._delay:  # clients and balancers still find us, and time to go elsewhere
+            await asyncio.sleep(min(self._delay, grace))
         entrypoints, self._entrypoints = self._entrypoints, {}
         grace = min(grace, self._grace) if self._grace else grace
         cut = await asyncio.gather(*(e.drain(grace) for e in entrypoints.values()))
@@ -150,7 +153,7 @@ class EdgeService:
             if str(address) in self._entrypoints:
                 continue
             try:
-                sockets = open_listeners(address, reuse_port=self._shares_ports)
+                sockets = open_listeners(address)
             except OSError as error:
                 problem = f"cannot listen on {address}: {error.strerror or error}"
                 raise ConfigError(
@@ -161,10 +164,6 @@ class EdgeService:
             )
         automatic = plan(app)
         return {name for server in automatic.servers.values() for name in server.names}
-
-    @property
-    def _shares_ports(self) -> bool:
-        return False
 
     async def _prefetch(self, names: set[str]) -> None:
         missing = [name for name in sorted(names) if not self._certificates.has(name)]
@@ -201,7 +200,7 @@ class EdgeService:
             self._entrypoints[key] = entrypoint
         for entrypoint in opened.values():
             self._tasks.start(entrypoint.serve(), "serve")
-        self._grace = app.grace_period
+        self._grace, self._delay = app.grace_period, app.shutdown_delay
         for entrypoint in current.values():
             self._tasks.start(entrypoint.drain(app.grace_period or UNUSED_GRACE), "drain")
         old, self._lifetime = self._lifetime, lifetime

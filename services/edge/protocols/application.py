@@ -39,6 +39,8 @@ _BY_BODY = frozenset({b"content-length"})
 _NOT_SENT = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade",
 })  # fmt: skip
+_INSTEAD_OF_SERVER = frozenset({b"server", b"via"})
+"""An answer with Via speaks for its origin: our Server would name the wrong one (Caddy's rule)."""
 _STATUS = {code: b"%d" % code for code in range(100, 600)}
 
 
@@ -102,7 +104,7 @@ class EdgeApplication:
                 raise HttpError(500, f"line break in the response field {name!r}")
             has_length |= name == b"content-length"
             has_date |= name == b"date"
-            has_server |= name == b"server"
+            has_server |= name in _INSTEAD_OF_SERVER
             fields.append(field)
         if not has_length and allows_body(status) and response.upgrade is None:
             length = _length(request, response)

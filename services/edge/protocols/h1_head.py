@@ -10,8 +10,8 @@ from quantum.wire.h1.head import (
     STATUS_LINES,
     NamePrefixes,
     UnsafeField,
-    canonical,
     join_head,
+    prefixes,
     status_line,
 )
 
@@ -24,7 +24,9 @@ _DECIDED_HERE = (
     b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding",
     b"upgrade",
 )  # fmt: skip
-_STAMPS = (b"date", b"server")
+_STAMPS = (b"date", b"server", b"via")
+"""Fields that stand where ours would. An answer with Via speaks for its origin: ``Server`` would name
+the wrong one (Caddy's rule)."""
 
 
 class ResponsePrefixes(NamePrefixes):
@@ -70,21 +72,24 @@ def encode_plain(response: Response, body: bytes, stamps: Stamps) -> bytes | Non
     status = response.status
     if status < 200 or status in {204, 304}:
         return None
+    stamp = stamps.both
     parts = [STATUS_LINES.get(status) or status_line(status)]
     for name, value in response.headers.fields:
         prefix = _prefixes[name]
         if prefix:
             parts.append(prefix)
             parts.append(value)
+        elif name in _STAMPS:  # an upstream's own: it stands where ours would
+            parts.append(prefixes[name])
+            parts.append(value)
+            stamp = _without(stamp, name, stamps)
         elif name != b"content-length":  # whoever gives bytes has told their number
             return None
+    lines = len(parts) // 2 + 3 + stamp.count(b"\n")  # the fields, the length and the end, ours
     parts.append(b"\r\nContent-Length: %d" % len(body))
-    parts.append(stamps.both)
+    parts.append(stamp)
     parts.append(b"\r\n\r\n")
     head = b"".join(parts)
-    lines = (
-        len(parts) // 2 + 3
-    )  # one for each field, one for the length, two each for stamp and end
     if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
         raise UnsafeField("a field value holds CR, LF or NUL")
     data = head + body
@@ -126,7 +131,8 @@ def encode_head(
             parts.append(value)
         elif name in _STAMPS:
             lines += 1
-            parts += (b"\r\n", canonical(name), b": ", value)
+            parts.append(prefixes[name])
+            parts.append(value)
             stamp = _without(stamp, name, stamps)
         elif name == b"content-length":
             declared = value
@@ -145,10 +151,10 @@ def encode_head(
 
 
 def _without(stamp: bytes, name: bytes, stamps: Stamps) -> bytes:
-    """Return the lines that the codec adds when the handler brought one of them itself."""
+    """Return the lines that the codec adds when the answer brought one of them itself."""
     if name == b"date":
-        return SERVER if stamp is stamps.both else b""
-    return stamps.date if stamp is stamps.both else b""
+        return SERVER if stamp is stamps.both else b"" if stamp is stamps.date else stamp
+    return stamps.date if stamp is stamps.both else b"" if stamp is SERVER else stamp
 
 
 def _frame(
