@@ -65,7 +65,9 @@ class AccessLog:
         host = _host(authority)
         if host in self._skipped or f"*.{host.partition('.')[2]}" in self._skipped:
             return ()
-        names = self._loggers.get(host) or self._loggers.get(f"*.{host.partition('.')[2]}")
+        names = self._loggers.get(host)
+        if names is None:
+            names = self._loggers.get(f"*.{host.partition('.')[2]}")
         if names is not None:
             return names
         return () if self._skips_unmapped else (self._default,)
