@@ -2,7 +2,7 @@
 
 Three kinds of names exist. A ``Subject`` carries facts of the moment, lost when nobody listens. A
 ``Bucket`` keeps the last value of each key (JetStream key-value). A ``Stream`` keeps every entry in
-one order with a sequence number (a JetStream stream).
+one order with a sequence number (a JetStream stream). Blobs live in an ``ObjectStore``.
 
 Delivery: a subscriber sees a publisher's facts in order, at most once. Buckets and streams are
 durable: a write that returned was stored, and, where ``durable`` is asked for, fsynced.
@@ -14,7 +14,7 @@ return after a moment, and the values come when it is there. A write that ended 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -49,6 +49,14 @@ class Stream(Generic[P]):
 
     name: str
     payload: type[P]
+    summary: str
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Blobs by name, one store per key; NATS names it ``<name>_<key>``."""
+
+    name: str
     summary: str
 
 
@@ -110,11 +118,35 @@ class Log(Protocol[P]):
         The same ``op_id`` within two minutes is stored once and gives the first one's sequence.
         """
 
+    async def append_all(
+        self, values: Sequence[P], *, expected_last: int, op_ids: Sequence[str]
+    ) -> int:
+        """Store in this order, right behind ``expected_last``; returns the last sequence.
+
+        Conflict or BusUnavailable: the first few may have been stored; the log tells, by their op_ids.
+        """
+
     async def bounds(self) -> tuple[int, int]:
         """Return the first and the last sequence held; (1, 0) when empty."""
 
+    async def identity(self) -> str:
+        """Return what tells this log from one that was lost and made anew under the same key."""
+
     def read(self, after: int) -> AsyncIterator[Entry[P]]:
         """Yield the entries after that sequence, then new ones as they come; never ends by itself."""
+
+
+class Objects(Protocol):
+    """One store of blobs, opened. A name's content never changes: writing it again is a no-op."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Store durably."""
+
+    async def get(self, name: str) -> bytes | None:
+        """Return the content, None when there is none."""
+
+    async def delete(self, name: str) -> None:
+        """Remove it; fine when there is none."""
 
 
 class Bus(Protocol):
@@ -137,6 +169,9 @@ class Bus(Protocol):
 
     async def stream(self, stream: Stream[P], key: str) -> Log[P]:
         """Open the log of ``key``, made when missing, with fsync before acknowledgement."""
+
+    async def objects(self, store: ObjectStore, key: str) -> Objects:
+        """Open the blobs of ``key``, made when missing."""
 
     async def aclose(self) -> None:
         """Flush and close. Idempotent."""

@@ -7,15 +7,27 @@ be cut and restored. Payloads travel as JSON, so that a model that does not surv
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from quantum.bus.api import Bucket, Conflict, Entry, KeyValue, Log, Stream, Subject, Subscription
+from quantum.bus.api import (
+    Bucket,
+    Conflict,
+    Entry,
+    KeyValue,
+    Log,
+    Objects,
+    ObjectStore,
+    Stream,
+    Subject,
+    Subscription,
+)
 from quantum.clock import Clock, SystemClock
 from quantum.errors import BusUnavailable, QuantumError
 from quantum.tasks import TaskSet
@@ -45,6 +57,8 @@ class _StreamState:
     entries: list[bytes] = field(default_factory=list)
     operations: dict[str, tuple[int, float]] = field(default_factory=dict)
     grown: asyncio.Event = field(default_factory=asyncio.Event)
+    first: int = 1
+    identity: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 class MemoryServer:
@@ -54,6 +68,7 @@ class MemoryServer:
         self.clock = clock or SystemClock()
         self.buckets: defaultdict[str, _BucketState] = defaultdict(_BucketState)
         self.streams: defaultdict[str, _StreamState] = defaultdict(_StreamState)
+        self.objects: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self.listeners: set[_Inbox] = set()
         self._tasks = TaskSet("memory-bus")
 
@@ -172,6 +187,10 @@ class MemoryBus:
         """Open a log."""
         return _MemoryLog(self, stream, key)
 
+    async def objects(self, store: ObjectStore, key: str) -> Objects:
+        """Open a store of blobs."""
+        return _MemoryObjects(self, f"{store.name}_{key}")
+
     async def aclose(self) -> None:
         """End all subscriptions. Idempotent."""
         self._connected = False
@@ -288,10 +307,23 @@ class _MemoryLog(Generic[P]):
         state.grown = asyncio.Event()
         return last + 1
 
+    async def append_all(
+        self, values: Sequence[P], *, expected_last: int, op_ids: Sequence[str]
+    ) -> int:
+        """Store one after the other."""
+        for value, op_id in zip(values, op_ids, strict=True):
+            expected_last = await self.append(value, expected_last=expected_last, op_id=op_id)
+        return expected_last
+
     async def bounds(self) -> tuple[int, int]:
         """Return the first and the last sequence held."""
         self._bus.require()
-        return 1, len(self._state.entries)
+        return self._state.first, len(self._state.entries)
+
+    async def identity(self) -> str:
+        """Return the mark of its making."""
+        self._bus.require()
+        return self._state.identity
 
     async def read(self, after: int) -> AsyncIterator[Entry[P]]:
         """Yield what comes after that sequence, across outages."""
@@ -299,6 +331,7 @@ class _MemoryLog(Generic[P]):
         while True:
             state = self._state
             grown = state.grown
+            position = max(position, state.first - 1)
             while position < len(state.entries):
                 data = state.entries[position]
                 position += 1
@@ -306,6 +339,28 @@ class _MemoryLog(Generic[P]):
                 if payload is not None:
                     yield Entry(self._key, payload, position)
             await grown.wait()
+
+
+class _MemoryObjects:
+    """The blobs of a MemoryServer."""
+
+    def __init__(self, bus: MemoryBus, name: str) -> None:
+        self._bus = bus
+        self._name = name
+
+    @property
+    def _held(self) -> dict[str, bytes]:
+        self._bus.require()
+        return self._bus.server.objects[self._name]
+
+    async def put(self, name: str, data: bytes) -> None:
+        self._held.setdefault(name, data)
+
+    async def get(self, name: str) -> bytes | None:
+        return self._held.get(name)
+
+    async def delete(self, name: str) -> None:
+        self._held.pop(name, None)
 
 
 def _parse(model: type[P], data: bytes, name: str) -> P | None:

@@ -6,7 +6,7 @@ import sys
 from typing import Any, get_args, get_origin
 
 from quantum.bus import subjects
-from quantum.bus.api import Bucket, Stream, Subject
+from quantum.bus.api import Bucket, ObjectStore, Stream, Subject
 
 COMMAND = "python -m quantum.bus.page > docs/subjects.md"
 _INTRODUCTION = f"""\
@@ -40,6 +40,15 @@ def page() -> str:
             _entry(f"{item.name}_<key>", item, [f"NATS subject `{item.name}.<key>`"])
             for item in found
             if isinstance(item, Stream)
+        ],
+    )
+    parts += _section(
+        "Blobs",
+        "JetStream object stores, one per key: contents by name, that never change.",
+        [
+            f"### `{item.name}_<key>`\n\n{item.summary}.\n"
+            for item in found
+            if isinstance(item, ObjectStore)
         ],
     )
     return "\n".join(parts)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from quantum.bus.api import Bucket, Stream, Subject
+from quantum.bus.api import Bucket, ObjectStore, Stream, Subject
 
 _SAFE = frozenset(string.ascii_letters + string.digits + "-_")
 
@@ -54,12 +54,16 @@ class ConfigApplied(Payload):
 
 
 class RoomPresence(Payload):
-    """A process runs a room and serves the hop at ``address`` (``unix//path`` or ``host:port``)."""
+    """A process runs a room and serves the hop at ``address`` (``unix//path`` or ``host:port``).
+
+    ``parent`` is set for a worker: the process that answers for it in changes of the configuration.
+    """
 
     process: str
     room: str
     address: str
     revision: str
+    parent: str = ""
 
 
 class ClusterSecret(Payload):
@@ -68,11 +72,19 @@ class ClusterSecret(Payload):
     value: str
 
 
+class StandingChange(Payload):
+    """One change of an upstream's standing, for its history."""
+
+    at: datetime
+    healthy: bool
+    reason: str = ""
+
+
 class UpstreamStanding(Payload):
     """What the health room knows of one upstream: the proxy sends no request to one that is down.
 
     ``valid_for`` is how many seconds a reader may believe it without hearing it again: a health room
-    that died must not keep an upstream out for ever.
+    that died must not keep an upstream out for ever. ``history`` holds the last changes, oldest first.
     """
 
     upstream: str
@@ -82,6 +94,55 @@ class UpstreamStanding(Payload):
     since: datetime
     revision: str
     valid_for: float = 60.0
+    history: list[StandingChange] = []
+
+
+class UpstreamChanged(Payload):
+    """An upstream became healthy or unhealthy (Caddy's events of these names)."""
+
+    event: Literal["healthy", "unhealthy"]
+    upstream: str
+    checker: str
+    reason: str
+    at: datetime
+    process: str
+
+
+class ProbeLease(Payload):
+    """``process`` makes the active check of this key."""
+
+    process: str
+
+
+class UpstreamFigures(Payload):
+    """What one process counted at one upstream since it started; ``latency`` is a digest's buckets.
+
+    ``errors`` are failed attempts and 5xx answers, ``strikes`` what its passive checks held against it.
+    """
+
+    upstream: str
+    in_flight: int = 0
+    requests: int = 0
+    errors: int = 0
+    strikes: int = 0
+    seconds: float = 0.0
+    latency: dict[int, int] = {}
+
+
+class UpstreamsMeasured(Payload):
+    """The figures of a proxy process, sent every second while they change."""
+
+    process: str
+    figures: list[UpstreamFigures]
+
+
+class UpstreamSet(Payload):
+    """The present upstreams of a proxy that finds them by itself; ``path`` is its place in ``revision``."""
+
+    process: str
+    revision: str
+    path: str
+    upstreams: list[str]
 
 
 class UpstreamObserved(Payload):
@@ -130,12 +191,17 @@ class FileMetadata(Payload):
 
 
 class ShareOperation(Payload):
-    """One committed operation of a share: the specification's SyncOperation and its origin."""
+    """One committed operation of a share: the specification's SyncOperation and its origin.
+
+    ``base_version`` is what its author had seen; ``rule`` names the rule of conflict that made it.
+    """
 
     operation: dict[str, Any]
     source_client: str
     op_id: str
     at: datetime
+    base_version: int | None = None
+    rule: str = ""
 
 
 CONFIG = Bucket(
@@ -146,6 +212,12 @@ ROOMS = Bucket(
 )
 SECRETS = Bucket("quantum_secrets", ClusterSecret, "Secrets shared by the deployment's processes")
 STANDINGS = Bucket("quantum_standings", UpstreamStanding, "The health of every upstream")
+PROBERS = Bucket(
+    "quantum_probers", ProbeLease, "Which health process checks an upstream", ttl=3.0
+)
+UPSTREAM_SETS = Bucket(
+    "quantum_upstream_sets", UpstreamSet, "The upstreams that proxies found by themselves", ttl=120.0
+)
 CERTIFICATES = Bucket("quantum_certificates", CertificateReady, "Which certificates exist")
 CHALLENGES = Bucket(
     "quantum_challenges", ChallengeOpened, "Open ACME HTTP-01 challenges, by token", ttl=3600.0
@@ -154,12 +226,21 @@ REVISIONS = Bucket(
     "quantum_revisions", ConfigRevision, "Configurations that were in force, by revision"
 )
 SHARES = Stream("quantum_share", ShareOperation, "The operations of one synced folder, in order")
+SHARE_CONTENTS = ObjectStore(
+    "quantum_share_contents", "Chunks of synced files, for replicas without a shared disk"
+)
 
 CONFIG_APPLIED = Subject(
     "quantum.admin.config_applied", ConfigApplied, "A process took a revision, or refused it"
 )
 UPSTREAM_OBSERVED = Subject(
     "quantum.proxy.upstream_observed", UpstreamObserved, "What a proxy saw of an upstream"
+)
+UPSTREAMS_MEASURED = Subject(
+    "quantum.proxy.upstreams_measured", UpstreamsMeasured, "What a proxy counted at its upstreams"
+)
+UPSTREAM_CHANGED = Subject(
+    "quantum.health.upstream_changed", UpstreamChanged, "An upstream became healthy or unhealthy"
 )
 CERTIFICATE_WANTED = Subject(
     "quantum.edge.certificate_wanted", CertificateWanted, "A name without a certificate"

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from quantum.bus.api import Bucket, Bus, Conflict, Entry, Log, Stream, Subject
+from quantum.bus.api import Bucket, Bus, Conflict, Entry, Log, ObjectStore, Stream, Subject
 from quantum.errors import BusUnavailable
 
 SECONDS = 20.0
@@ -42,6 +42,7 @@ WORDS = Bucket("quantum_check_words", Word, "Words")
 WRONG_WORDS = Bucket("quantum_check_words", Other, "The same bucket, another payload")
 FLEETING = Bucket("quantum_check_fleeting", Word, "Words for a second", ttl=1.0)
 LINES = Stream("quantum_check_lines", Word, "Lines")
+BLOBS = ObjectStore("quantum_check_blobs", "Blobs")
 
 
 class BusWorld(Protocol):
@@ -243,6 +244,34 @@ async def a_log_gives_every_entry_one_sequence(world: BusWorld) -> None:
     assert await log.bounds() == (1, 3)
 
 
+async def a_chain_is_stored_behind_what_it_expects(world: BusWorld) -> None:
+    """Many at once keep their order; behind anything else nothing of them is stored."""
+    log = await (await world.connect()).stream(LINES, "chain")
+    words, ids = [Word(text=str(n)) for n in range(200)], [f"id-{n}" for n in range(200)]
+    assert await log.append_all(words, expected_last=0, op_ids=ids) == 200
+    got: list[tuple[int, str]] = []
+    await _take(log, 0, 200, got)
+    assert got == [(n + 1, str(n)) for n in range(200)]
+    late = [Word(text="late"), Word(text="later")]
+    await _expect(Conflict, log.append_all(late, expected_last=7, op_ids=["l1", "l2"]))
+    assert await log.bounds() == (1, 200)
+    assert await log.identity() == await log.identity() != ""
+
+
+async def blobs_are_kept_by_name(world: BusWorld) -> None:
+    """What one connection stores the other reads, empty and large ones too."""
+    one = await (await world.connect()).objects(BLOBS, "share")
+    two = await (await world.connect()).objects(BLOBS, "share")
+    assert await two.get("a/b") is None
+    for name, data in {"a/b": b"x" * 512 * 1024, "empty": b""}.items():
+        await one.put(name, data)
+        await one.put(name, data)
+        assert await two.get(name) == data
+    await two.delete("a/b")
+    await two.delete("never-there")
+    assert await one.get("a/b") is None
+
+
 async def logs_of_two_keys_are_apart(world: BusWorld) -> None:
     """Each key has its own order."""
     bus = await world.connect()
@@ -343,6 +372,8 @@ BUS_CHECKS: list[Callable[[BusWorld], Awaitable[None]]] = [
     a_value_that_does_not_parse_is_skipped,
     a_bucket_with_a_time_to_live_forgets,
     a_log_gives_every_entry_one_sequence,
+    a_chain_is_stored_behind_what_it_expects,
+    blobs_are_kept_by_name,
     logs_of_two_keys_are_apart,
     a_log_is_read_from_any_place_and_followed,
     an_absent_bus_is_said_and_not_waited_for,

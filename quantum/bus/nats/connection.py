@@ -12,11 +12,21 @@ from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from pydantic import BaseModel, ValidationError
 
-from quantum.bus.api import Bucket, KeyValue, Log, Stream, Subject, Subscription
+from quantum.bus.api import (
+    Bucket,
+    KeyValue,
+    Log,
+    Objects,
+    ObjectStore,
+    Stream,
+    Subject,
+    Subscription,
+)
 from quantum.bus.nats.keyvalue import NatsKeyValue
 from quantum.bus.nats.link import Link, Session
 from quantum.bus.nats.log import NatsLog
 from quantum.bus.nats.loop import Running, deliver
+from quantum.bus.nats.objects import NatsObjects
 from quantum.clock import Clock
 from quantum.tasks import TaskSet
 
@@ -113,6 +123,10 @@ class NatsBus:
     async def stream(self, stream: Stream[P], key: str) -> Log[P]:
         """Open the log of ``key``; never waits: it is made on the server when first used."""
         return NatsLog(self._link, stream, key, self._replicas)
+
+    async def objects(self, store: ObjectStore, key: str) -> Objects:
+        """Open blobs; never waits: the store is made on the server when first used."""
+        return NatsObjects(self._link, store, key, self._replicas)
 
     async def wait_connected(self, seconds: float) -> bool:
         """Wait up to ``seconds`` for the connection; whether it is there."""

@@ -7,7 +7,8 @@ embedded server and the deployment files set it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
@@ -25,6 +26,8 @@ from quantum.bus.nats.loop import AGAIN_SECONDS
 
 P = TypeVar("P", bound=BaseModel)
 _log = structlog.get_logger("quantum.bus")
+PIPELINED = 128
+"""Appends under way at once: the server's fsyncs and the round trips overlap, buffers stay small."""
 DEDUPE_SECONDS = 120.0
 """How long the server remembers op_ids: longer than any client retries one append."""
 
@@ -74,6 +77,37 @@ class NatsLog(Generic[P]):
                 if stored == op_id:
                     return expected_last + 1
             raise
+
+    async def append_all(
+        self, values: Sequence[P], *, expected_last: int, op_ids: Sequence[str]
+    ) -> int:
+        """Store; each expects the one before it, so that nobody else's entry can come between."""
+        if not values:
+            return expected_last
+        # The first one alone: it makes what is missing, and tells whether the others have a chance.
+        last = await self.append(values[0], expected_last=expected_last, op_id=op_ids[0])
+        for start in range(1, len(values), PIPELINED):
+            part = list(zip(values, op_ids, strict=True))[start : start + PIPELINED]
+            sent = [
+                self.append(value, expected_last=last + place, op_id=op_id)
+                for place, (value, op_id) in enumerate(part)
+            ]
+            for outcome in await asyncio.gather(*sent, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                last = outcome
+        return last
+
+    async def identity(self) -> str:
+        """Return when the stream was made."""
+
+        async def ask(session: Session) -> str:
+            await self._ensure(session)
+            # nats-py leaves the time of creation out of its StreamInfo.
+            answer = await session.client.request(f"$JS.API.STREAM.INFO.{self._name}")
+            return str(json.loads(answer.data)["created"])
+
+        return await self._link.call(ask)
 
     async def _op_id_at(self, session: Session, sequence: int) -> str | None:
         try:
