@@ -8,6 +8,7 @@ bounded buffer. Whatever breaks the framing ends the connection after its answer
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -183,7 +184,8 @@ class H1Connection(H1Exchange):
             body,
             self.facts,
             "HTTP/1.0" if head.http_1_0 else "HTTP/1.1",
-            self._started,
+            # Only who watches needs better than the loop's milliseconds; it is the same clock.
+            self._started if self.host.site.ended is None else time.monotonic(),
             head.upgrade,
         )
         self._busy = True

@@ -6,6 +6,7 @@ The middle of three halves, so to speak: ``H1Output`` writes, ``H1Connection`` r
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -182,7 +183,7 @@ class H1Exchange(H1Output):
         """The exchange is over: close, skip what is left of its body, or turn to the next."""
         self._task = None
         if site.ended is not None:
-            seconds = self._loop.time() - request.started
+            seconds = max(0.0, time.monotonic() - request.started)
             status = 499 if response is None else response.status
             site.ended(Exchange(request, response, status, self._sent, seconds))
         if self.is_closed:
