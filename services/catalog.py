@@ -18,6 +18,8 @@ from services.sync.manifest import MANIFEST as SYNC
 
 MANIFESTS = (EDGE, PROXY, STATIC, SYNC, HEALTH, CERTS, ADMIN)
 ROOMS = tuple(manifest.room for manifest in MANIFESTS)
+WORKER_ROOMS = frozenset({EDGE.room, PROXY.room, STATIC.room})
+"""What requests pass through and keeps no state of its own: these rooms may run several times."""
 
 
 @cache

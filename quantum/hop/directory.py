@@ -37,6 +37,7 @@ class Directory:
         clock: Clock,
         log: structlog.stdlib.BoundLogger,
         process: str,
+        parent: str = "",
     ) -> None:
         """``copy`` is the file that outlives this process; ``process`` names this one."""
         self._bus = bus
@@ -44,6 +45,7 @@ class Directory:
         self._clock = clock
         self._log = log
         self._process = process
+        self._parent = parent
         self._tasks = TaskSet("hop")
         self._seen: dict[str, float] = {}
         self._presences: dict[str, RoomPresence] = {}
@@ -86,8 +88,9 @@ class Directory:
         self._own = {}
         for room in sorted(rooms):
             presence = RoomPresence(
-                process=self._process, room=room, address=address, revision=revision
-            )
+                process=self._process, room=room, address=address, revision=revision,
+                parent=self._parent,
+            )  # fmt: skip
             self._own[_key(presence)] = presence
         await self._put_own()
 

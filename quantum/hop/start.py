@@ -63,13 +63,15 @@ async def open_hop(
     listen: str = "",
     advertise: str = "",
     process: str = PROCESS_ID,
+    parent: str = "",
 ) -> OpenHop:
     """Open the hop for a process that runs ``rooms``.
 
     ``listen`` is ``unix//path`` or ``host:port`` (port 0: any); empty means a unix socket below
     ``<data_dir>/run``, named for the rooms, so that a process that was restarted is found where it
     was. ``advertise`` is what other processes are told instead of ``listen``; by default a wildcard
-    is told as this machine's name.
+    is told as this machine's name. ``parent`` is the process that answers for this one, if it is a
+    worker.
     OSError when the address cannot be listened on. Waits for the bus when the deployment's token is
     not known yet.
     """
@@ -81,7 +83,7 @@ async def open_hop(
         await server.listen(listen)
     else:
         await _listen_near(server, data_dir, "-".join(sorted(rooms)), process)
-    directory = Directory(bus, run / "rooms.json", clock, log, process)
+    directory = Directory(bus, run / "rooms.json", clock, log, process, parent)
     await directory.open()
     counters = HopMetrics(metrics)
 

@@ -72,14 +72,18 @@ class Prepared(Protocol):
         """Undo all that ``prepare`` did. MUST NOT disturb what runs."""
 
 
-class Service(Protocol):
+class Preparing(Protocol):
+    """Takes part in changes of the configuration."""
+
+    async def prepare(self, revision: Revision) -> Prepared:
+        """Build ``revision`` beside what runs; ConfigError names what cannot be done and where."""
+
+
+class Service(Preparing, Protocol):
     """One room in one process."""
 
     async def start(self) -> None:
         """Open what does not depend on configuration. Called once, after the rooms it needs."""
-
-    async def prepare(self, revision: Revision) -> Prepared:
-        """Build ``revision`` beside what runs; ConfigError names what cannot be done and where."""
 
     async def stop(self, grace: float) -> None:
         """Take no new work, finish what runs within ``grace`` seconds, release everything."""
@@ -112,7 +116,12 @@ class StopProcess(Protocol):
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """What every service is handed when it is made: ``Service(context)``. Nothing else is global."""
+    """What every service is handed when it is made: ``Service(context)``. Nothing else is global.
+
+    ``worker`` is the number of a process that shares its rooms with others of the same machine, 0 for
+    one that does not. Workers share TCP ports; what cannot be shared (UDP and unix sockets) is worker
+    1's alone.
+    """
 
     room: str
     rooms: frozenset[str]
@@ -125,3 +134,4 @@ class ServiceContext:
     data_dir: Path
     switch: ConfigSwitch
     stop_process: StopProcess
+    worker: int = 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import importlib.metadata
 import os
 import secrets
@@ -20,13 +19,13 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from quantum.clock import Clock
 from quantum.errors import QuantumError
+from quantum.service.children.fate import die_with_parent
 from quantum.service.private import make_private_dir, write_private
 from quantum.tasks import TaskSet
 
@@ -40,7 +39,6 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 PORTS = range(20000, 30000)
 """Below the range that operating systems take ports of outgoing connections from, so that the port
 is still free when the server restarts."""
-_PR_SET_PDEATHSIG = 1
 
 _CONFIG = """\
 # Written at each start; do not edit.
@@ -146,7 +144,7 @@ class EmbeddedServer:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a terminal's Ctrl-C is for us: the bus stops last
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
 
     async def _keep_running(self, program: str, config: Path) -> None:
@@ -255,22 +253,3 @@ def _runs_from(pid: int, config: Path) -> bool:
         ps = ["/bin/ps", "-p", str(pid), "-o", "command="]
         command = subprocess.run(ps, capture_output=True, check=False, text=True).stdout  # noqa: S603
     return str(config) in command
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Return what the child runs before it becomes the server: ask Linux to kill it with us.
-
-    The signal comes when the thread that forked ends; that is the one of the event loop, which ends
-    with the process. A parent that died before the request is seen by the changed parent id.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask

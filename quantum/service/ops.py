@@ -2,13 +2,14 @@
 
 ``/livez`` 200 while the event loop turns; ``/readyz`` 200 when the process wants traffic, 503 with
 the reasons otherwise; ``/metrics`` in Prometheus's or OpenMetrics' format, as asked; ``/services``.
+A process with workers shows theirs as its own: figures are added up.
 Nothing here changes anything, and nothing here is secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -17,9 +18,24 @@ from prometheus_client.exposition import choose_encoder
 from quantum.hop.address import remove_socket, split_host, unix_path
 from quantum.ids import PROCESS_ID
 from quantum.service.api import State
+from quantum.service.children.figures import Collected, Family, merge, take
 
 SHUTDOWN_SECONDS = 1.0
 """Answers here take milliseconds; a scraper that lingers does not hold the stop."""
+
+
+class Crewed(Protocol):
+    """The workers of this process, as the endpoint asks for them."""
+
+    @property
+    def state(self) -> State:
+        """What they are together."""
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Return what each is doing."""
+
+    async def figures(self) -> list[list[Family]]:
+        """Return the metrics of each."""
 
 
 class Status:
@@ -32,6 +48,8 @@ class Status:
         self.awaits = "start"
         self.revision: Callable[[], str | None] = lambda: None
         self.bus_connected: Callable[[], bool] = lambda: False
+        self.workers: Crewed | None = None
+        self.worker_rooms: frozenset[str] = frozenset()
 
     def obstacles(self) -> list[str]:
         """Return why the process should get no traffic; empty when it should."""
@@ -42,10 +60,16 @@ class Status:
             reasons.append(self.phase.value)
         reasons += [
             f"room {room} is {state.value}"
-            for room, state in sorted(self.rooms.items())
+            for room, state in sorted(self._all_rooms().items())
             if state is not State.RUNNING
         ]
         return reasons
+
+    def _all_rooms(self) -> dict[str, State]:
+        """Return the rooms of this process and those of its workers."""
+        if self.workers is None:
+            return self.rooms
+        return self.rooms | dict.fromkeys(self.worker_rooms, self.workers.state)
 
     def describe(self) -> dict[str, Any]:
         """Return what ``/services`` shows."""
@@ -53,7 +77,7 @@ class Status:
             "process": PROCESS_ID,
             "version": self.version,
             "state": self.phase.value,
-            "rooms": {room: state.value for room, state in sorted(self.rooms.items())},
+            "rooms": {room: state.value for room, state in sorted(self._all_rooms().items())},
             "revision": self.revision(),
             "bus": "connected" if self.bus_connected() else "away",
         }
@@ -105,7 +129,14 @@ class OpsServer:
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(self._metrics), headers={"Content-Type": content_type})
+        workers = self._status.workers
+        shown: Any = self._metrics
+        if workers is not None:
+            shown = Collected(merge([take(self._metrics), *await workers.figures()]))
+        return web.Response(body=encode(shown), headers={"Content-Type": content_type})
 
     async def _services(self, request: web.Request) -> web.Response:
-        return web.json_response(self._status.describe())
+        described = self._status.describe()
+        if self._status.workers is not None:
+            described["workers"] = await self._status.workers.describe()
+        return web.json_response(described)

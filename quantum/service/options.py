@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ class RunOptions:
     ``ops``, ``hop`` and ``hop_advertise`` are network addresses (``host:port`` or ``unix//path``);
     a None ``hop`` is a unix socket in the data directory, an empty ``ops`` none at all.
     ``on_ready`` is called once when the process serves (the CLI prints the URLs to open).
+
+    With ``workers``, that many child processes run ``worker_rooms`` (those of ``rooms`` among them) and
+    this one the rest; ``worker_command`` starts one, the number of its channel's descriptor appended.
     """
 
     manifests: tuple[Manifest, ...]
@@ -53,3 +57,17 @@ class RunOptions:
     log_level: str | None = None
     log_format: str | None = None
     on_ready: Callable[[Revision], None] | None = None
+    workers: int = 0
+    worker_rooms: frozenset[str] = frozenset()
+    worker_command: tuple[str, ...] = ()
+    worker: Worker | None = None
+    """Set in a process that is a worker itself."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker's number, from 1 on, its end of the channel to its parent, and the parent's process id."""
+
+    number: int
+    channel: socket.socket
+    parent: str

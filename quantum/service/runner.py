@@ -8,6 +8,7 @@ import gc
 import os
 import time
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,22 @@ from quantum.errors import QuantumError
 from quantum.hop.start import OpenHop, open_hop
 from quantum.ids import PROCESS_ID
 from quantum.modules.spec import load
-from quantum.service.api import Revision, Service, ServiceContext, State
+from quantum.service.api import Preparing, Revision, Service, ServiceContext, State
+from quantum.service.children.channel import Channel
+from quantum.service.children.follower import Follower
+from quantum.service.children.settings import worker_settings
+from quantum.service.children.workers import Crew, Workers
 from quantum.service.embedded import EmbeddedServer
 from quantum.service.graph import start_order
 from quantum.service.ops import OpsServer, Status
-from quantum.service.options import RunOptions
+from quantum.service.options import RunOptions, Worker
 from quantum.service.private import DataDirLock, make_private_dir
 from quantum.service.revisions import Revisions
 from quantum.service.signals import EXIT_FORCED, Signals
 from quantum.service.switch import Switch
 from quantum.service.watching import watch_file
 from quantum.tasks import TaskSet
-from quantum.telemetry.log import configure_logging
+from quantum.telemetry.log import configure_logging, identify
 from quantum.telemetry.metrics import process_registry
 
 __all__ = ["EXIT_FAILED", "EXIT_FORCED", "EXIT_OK", "EXIT_UNCLEAN", "RunOptions", "run"]
@@ -50,6 +55,8 @@ that needs longer is met later."""
 
 def run(options: RunOptions) -> int:
     """Run until stopped; returns 0 after a clean stop, else one of the EXIT statuses."""
+    if options.worker is not None:
+        identify(worker=options.worker.number)
     configure_logging(options.log_level or "INFO", options.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Process(options).run())
@@ -62,7 +69,8 @@ class Process:
         self._options = options
         self._log = structlog.get_logger("quantum.process")
         self._clock = SystemClock()
-        self._metrics = process_registry(options.version, options.rooms)
+        self._rooms = options.rooms - options.worker_rooms if options.workers else options.rooms
+        self._metrics = process_registry(options.version, self._rooms)
         self._status = Status(options.version)
         self._ops = OpsServer(self._status, self._metrics)
         self._tasks = TaskSet("process", on_failure=lambda error: self.stop("task failed", error))
@@ -80,6 +88,8 @@ class Process:
         self._bus: NatsBus | None = None
         self._hop: OpenHop | None = None
         self._revisions: Revisions | None = None
+        self._workers: Workers | None = None
+        self._follower: Follower | None = None
 
     def stop(self, reason: str, failure: BaseException | None = None) -> None:
         """Begin to stop; a ``failure`` makes the exit status non-zero. Returns at once."""
@@ -117,6 +127,8 @@ class Process:
         return EXIT_UNCLEAN if self._is_unclean else EXIT_OK
 
     def _lock(self) -> DataDirLock:
+        if self._options.worker is not None:
+            return DataDirLock(self._options.data_dir, ())  # the parent holds it for its workers
         names = set(self._options.rooms)
         if self._options.nats is None:
             names.add("nats")
@@ -154,7 +166,7 @@ class Process:
 
     async def _start(self) -> Revision:
         options = self._options
-        order = start_order(options.manifests, options.rooms)
+        order = start_order(options.manifests, self._rooms)
         self._status.rooms = {manifest.room: State.NEW for manifest in order}
         self._log.info("starting", version=options.version, rooms=[m.room for m in order])
         if options.ops:
@@ -164,22 +176,33 @@ class Process:
         self._status.awaits = "the deployment's token"
         hop = await open_hop(
             bus,
-            options.rooms,
+            self._rooms,
             options.data_dir,
             clock=self._clock,
             metrics=self._metrics,
             log=self._log,
             listen=options.hop or "",
             advertise=options.hop_advertise or "",
+            parent=options.worker.parent if options.worker else "",
         )
         self._hop = hop
         self._status.awaits = "the rooms"
         for manifest in order:
             await self._start_room(manifest.room, manifest.service, bus, hop)
-        self._switch.use([service for _, service in self._services])
+        taking_part: list[Preparing] = [service for _, service in self._services]
+        if options.workers:
+            self._workers = self._make_workers()
+            taking_part.append(self._workers)
+        self._switch.use(taking_part)
         self._switch.on_applied.append(self._note_applied)
         self._status.awaits = "a configuration"
-        return await self._open_revisions(bus)
+        if options.worker is not None:
+            return await self._follow(options.worker)
+        revision = await self._open_revisions(bus)
+        if self._workers is not None:
+            self._status.awaits = "the workers"
+            await self._workers.start()
+        return self._switch.active or revision
 
     async def _open_bus(self) -> NatsBus:
         options = self._options
@@ -188,7 +211,7 @@ class Process:
             self._server = EmbeddedServer(options.data_dir, self._clock)
             await self._server.start()
             url, token = self._server.url, self._server.token
-        name = f"quantum {','.join(sorted(options.rooms))} {PROCESS_ID}"
+        name = f"quantum {','.join(sorted(self._rooms))} {PROCESS_ID}"
         bus = NatsBus(url, clock=self._clock, metrics=self._metrics, token=token, name=name)
         self._bus = bus
         self._status.bus_connected = lambda: bus.is_connected
@@ -200,7 +223,7 @@ class Process:
     async def _start_room(self, room: str, reference: str, bus: NatsBus, hop: OpenHop) -> None:
         context = ServiceContext(
             room=room,
-            rooms=self._options.rooms,
+            rooms=self._rooms,
             bus=bus,
             hop=hop.hop,
             clock=self._clock,
@@ -210,6 +233,7 @@ class Process:
             data_dir=self._options.data_dir,
             switch=self._switch,
             stop_process=self.stop,
+            worker=self._options.worker.number if self._options.worker else 0,
         )
         self._status.rooms[room] = State.STARTING
         try:
@@ -224,6 +248,40 @@ class Process:
         self._status.rooms[room] = State.RUNNING
         self._log.debug("room_started", room=room)
 
+    def _make_workers(self) -> Workers:
+        options = self._options
+        server = self._server
+        settings = partial(
+            worker_settings,
+            options,
+            server.url if server is not None else options.nats or "",
+            server.token if server is not None else options.nats_token,
+        )
+        workers = Workers(
+            Crew(options.workers, options.worker_command, settings),
+            lambda: self._switch.active,
+            clock=self._clock,
+            metrics=self._metrics,
+            log=self._log,
+            on_failure=lambda error: self.stop("the workers' keeper failed", error),
+        )
+        self._switch.settled = workers.settled
+        self._status.workers = workers
+        self._status.worker_rooms = options.rooms & options.worker_rooms
+        return workers
+
+    async def _follow(self, worker: Worker) -> Revision:
+        """Take the configuration from the parent, now and later; stop when the parent is gone."""
+        channel = await Channel.open(worker.channel)
+        self._status.revision = lambda: self._switch.active.id if self._switch.active else None
+        self._follower = Follower(channel, self._switch, self._metrics, self._status, self._log)
+        self._tasks.start(self._obey(self._follower), "obey")
+        return await self._follower.first()
+
+    async def _obey(self, follower: Follower) -> None:
+        await follower.run()
+        self.stop("the parent is gone", QuantumError("the parent is gone"))
+
     async def _open_revisions(self, bus: NatsBus) -> Revision:
         options = self._options
         self._status.revision = lambda: self._switch.active.id if self._switch.active else None
@@ -231,7 +289,7 @@ class Process:
             bus,
             self._switch,
             clock=self._clock,
-            rooms=options.rooms,
+            rooms=self._rooms,
             data_dir=options.data_dir,
             load=options.load,
             log=self._log,
@@ -244,7 +302,6 @@ class Process:
 
     def _note_applied(self, revision: Revision) -> None:
         """Obey the logging section, keep the revision, tell the deployment."""
-        assert self._revisions is not None
         assert self._hop is not None
         section = revision.section("logging")
         if section is not None:
@@ -255,7 +312,8 @@ class Process:
                 self._options.log_format or encoder,
                 log.writer.output if log.writer else "stderr",
             )
-        self._revisions.keep(revision)
+        if self._revisions is not None:
+            self._revisions.keep(revision)
         self._tasks.start(self._hop.announce(revision.id), "announce")
 
     def _reload(self) -> None:
@@ -273,6 +331,9 @@ class Process:
         if self._revisions is not None:
             await self._close("revisions", self._revisions.aclose())
         await self._tasks.aclose()
+        if self._workers is not None:  # they drain while all that they ask for is here
+            left = _left(deadline)
+            await self._close("workers", self._workers.stop(left), left)
         if self._hop is not None:  # no new requests of other processes; theirs under way end first
             await self._close("presence", self._hop.directory.withdraw())
             await self._close("hop", self._hop.server.aclose(_left(deadline)), _left(deadline))
@@ -288,6 +349,8 @@ class Process:
         if self._server is not None:
             await self._close("nats-server", self._server.stop(), OVERTIME_SECONDS)
         await self._close("ops", self._ops.aclose())
+        if self._follower is not None:
+            await self._close("channel", self._follower.aclose())
         self._log.info("stopped")
 
     async def _close(self, what: str, closing: Awaitable[Any], seconds: float = 0.0) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from quantum.errors import QuantumError
-from quantum.service.api import Prepared, Revision, Service
+from quantum.service.api import Prepared, Preparing, Revision
 
 if TYPE_CHECKING:
     import structlog
@@ -20,7 +20,8 @@ class Switch:
 
     ``on_applied`` are called after each commit, with the new revision; they MUST NOT fail or wait.
     ``on_broken`` hears of a commit that failed against its contract: the process is then neither in
-    the old configuration nor in the new one, and has to end.
+    the old configuration nor in the new one, and has to end. ``settled`` is awaited after each commit:
+    what other processes do because of it.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class Switch:
         self._parse = parse
         self._log = log
         self._on_broken = on_broken
-        self._services: Sequence[Service] = ()
+        self._services: Sequence[Preparing] = ()
         self._lock = asyncio.Lock()
         self._active: Revision | None = None
         self.on_applied: list[Callable[[Revision], None]] = []
+        self.settled: Callable[[], Awaitable[None]] | None = None
         self._applied = Counter(
             "quantum_config_changes", "Configurations taken into use, or refused", ["result"],
             registry=metrics,
@@ -47,8 +49,8 @@ class Switch:
             registry=metrics,
         )  # fmt: skip
 
-    def use(self, services: Sequence[Service]) -> None:
-        """Name the services of this process, in start order."""
+    def use(self, services: Sequence[Preparing]) -> None:
+        """Name what takes part: the services of this process, in start order, and its workers."""
         self._services = services
 
     @property
@@ -60,16 +62,19 @@ class Switch:
         """Validate a document (simple or full); ConfigError when it is not valid."""
         return self._parse(document)
 
-    async def apply(self, revision: Revision) -> None:
+    async def apply(
+        self, revision: Revision, agree: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Prepare in every room, then commit in all; on a refusal discard in all and raise it.
 
-        The revision in force already is nothing to do.
+        ``agree`` is asked between the two, and refuses by raising. The revision in force already is
+        nothing to do.
         """
         async with self._lock:
             if self._active is not None and self._active.id == revision.id:
                 return
             try:
-                prepared = await self._prepare(revision)
+                prepared = await self._prepare(revision, agree)
             except BaseException:
                 self._applied.labels("refused").inc()
                 self._succeeded.set(0)
@@ -81,12 +86,18 @@ class Switch:
             self._log.info("config_applied", revision=revision.id)
             for listener in self.on_applied:
                 listener(revision)
+            if self.settled is not None:
+                await self.settled()
 
-    async def _prepare(self, revision: Revision) -> list[Prepared]:
+    async def _prepare(
+        self, revision: Revision, agree: Callable[[], Awaitable[None]] | None
+    ) -> list[Prepared]:
         prepared: list[Prepared] = []
         try:
             for service in self._services:
                 prepared.append(await service.prepare(revision))  # noqa: PERF401 - undone on failure
+            if agree is not None:
+                await agree()
         except BaseException:
             for item in reversed(prepared):
                 try:

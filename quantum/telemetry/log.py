@@ -93,6 +93,7 @@ class _Output:
         self.level = logging.INFO
         self.writer = LineWriter(sys.stderr)
         self.format = "json"
+        self.identity: dict[str, Any] = {"process": PROCESS_ID}
 
 
 _output = _Output()
@@ -148,6 +149,11 @@ def configure_logging(
     _route_libraries(shared)
 
 
+def identify(**facts: Any) -> None:
+    """Add ``facts`` about this process to every line from now on."""
+    _output.identity = {**_output.identity, **facts}
+
+
 def is_enabled(level: int) -> bool:
     """Whether events of ``level`` (a number of ``logging``) are written now."""
     return _output.level <= level
@@ -180,7 +186,8 @@ def _render_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> s
 
 
 def _add_process(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-    event.setdefault("process", PROCESS_ID)
+    for key, value in _output.identity.items():
+        event.setdefault(key, value)
     return event
 
 

@@ -253,8 +253,9 @@ class RevisionStore:
             return
 
     async def _find_others(self) -> frozenset[str]:
-        """Return the processes that run some room, without this one."""
-        return frozenset({presence.process for presence in await self.presences()} - {PROCESS_ID})
+        """Return the processes that answer for some room, without this one."""
+        answering = {presence.parent or presence.process for presence in await self.presences()}
+        return frozenset(answering - {PROCESS_ID})
 
     def _expect(self, revision: str) -> None:
         self._awaited = revision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from services.cli.version import version
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 ALL = "all"
+MAX_WORKERS = 256
+"""More is a typing error: a worker is meant for a core."""
 ACTIVE = Path("config") / "active.json"
 """Where a process keeps its last configuration, below the data directory."""
 
@@ -34,6 +37,7 @@ EXAMPLES = """\
 examples:
   quantum run -c quantum.json                      everything in one process
   quantum run -c quantum.json --watch              the same; a changed file is loaded at once
+  quantum run --workers 4                          four processes share the work of the data plane
   quantum run --demo                               the demo configuration with its upstreams
   quantum run --target edge --nats nats://bus:4222 --hop 0.0.0.0:9001
                                                    one room of a deployment
@@ -57,6 +61,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_flag(
         parser, "--target", metavar="ROOMS", default=ALL, type=rooms,
         help=f"the rooms to run: {ALL} (default), or some of {','.join(catalog.ROOMS)}",
+    )  # fmt: skip
+    add_flag(
+        parser, "--workers", metavar="N", default="0", type=workers,
+        help=f"processes that share {', '.join(sorted(catalog.WORKER_ROOMS))}; default: 0, none",
     )  # fmt: skip
     add_flag(
         parser, "--data-dir", metavar="DIR", type=Path,
@@ -124,6 +132,10 @@ def make_options(args: argparse.Namespace) -> RunOptions:
     path = config_path(args.config)
     if path is None and args.nats is None and not (data_dir / ACTIVE).exists():
         raise ConfigError("", "no configuration to run", "give --config FILE, or try --demo")
+    if args.workers and not args.target & catalog.WORKER_ROOMS:
+        raise ConfigError("", "--workers: none of these rooms can be shared", "leave it out")
+    if args.workers and args.hop:
+        raise ConfigError("", "--workers does not go with --hop", "run replicas of the rooms instead")
     from_stdin = path is not None and str(path) == "-"
     return RunOptions(
         manifests=catalog.MANIFESTS,
@@ -145,6 +157,9 @@ def make_options(args: argparse.Namespace) -> RunOptions:
         log_level=args.log_level,
         log_format=args.log_format,
         on_ready=_on_ready(args),
+        workers=args.workers,
+        worker_rooms=catalog.WORKER_ROOMS,
+        worker_command=(sys.executable, "-P", "-m", "services.cli.worker"),
     )
 
 
@@ -171,6 +186,13 @@ def rooms(text: str) -> frozenset[str]:
         known = ", ".join((ALL, *catalog.ROOMS))
         raise argparse.ArgumentTypeError(f"unknown room {', '.join(unknown)!r}: there are {known}")
     return names
+
+
+def workers(text: str) -> int:
+    """Read the value of ``--workers``."""
+    if not text.isdecimal() or int(text) > MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {MAX_WORKERS}")
+    return int(text)
 
 
 def ops_address(text: str) -> str:
