@@ -19,6 +19,7 @@ from quantum.wire.h1.head import (
 )
 from services.proxy.leases import Lease
 from services.proxy.retry import may_use_fresh_connection
+from services.proxy.transports.answer import Answer
 from services.proxy.transports.connection import Connection
 from services.proxy.transports.failure import UpstreamFailed
 from services.proxy.transports.upgrade import Wish
@@ -151,9 +152,7 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
             lease.release()
 
 
-def _send(
-    lease: Lease, connection: Connection, outgoing: Outgoing, senders: TaskSet
-) -> asyncio.Future[Response]:
+def _send(lease: Lease, connection: Connection, outgoing: Outgoing, senders: TaskSet) -> Answer:
     """Send the request, or begin to; return the answer to come."""
     timeout = 0.0
     if outgoing.deadline is not None:
