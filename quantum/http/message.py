@@ -17,7 +17,9 @@ from quantum.ids import next_request_id
 class TlsFacts:
     """What is known of the TLS session of a connection (placeholders ``http.request.tls.*``)."""
 
-    __slots__ = ("cipher", "client_certificate", "protocol", "resumed", "server_name", "version")
+    __slots__ = (
+        "cipher", "client_certificate", "early", "protocol", "resumed", "server_name", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -28,14 +30,19 @@ class TlsFacts:
         *,
         resumed: bool = False,
         client_certificate: bytes | None = None,
+        early: bool = False,
     ) -> None:
-        """Take Caddy's spellings (``tls1.3``), the SNI, the ALPN protocol, DER of the client."""
+        """Take Caddy's spellings (``tls1.3``), the SNI, the ALPN protocol, DER of the client.
+
+        ``early``: the request came as early data, which somebody may have replayed (RFC 8470).
+        """
         self.version = version
         self.cipher = cipher
         self.server_name = server_name
         self.protocol = protocol
         self.resumed = resumed
         self.client_certificate = client_certificate
+        self.early = early
 
 
 class ConnectionFacts:

@@ -27,6 +27,7 @@ from quantum.http.message import ConnectionFacts, Request
 from quantum.net.tls import TlsSettings, make_server_context, names_to_try
 from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
+from services.edge.protocols.h3.quic import QuicCertificate, load_certificate
 
 FETCH_SECONDS = 8.0
 """For one answer of the certs room: less than a handshake may take, so that it ends in an alert."""
@@ -59,6 +60,7 @@ class CertificateStore:
         self._folder = context.data_dir / "edge" / "certificates"
         self._pairs: dict[str, Pair] = {}
         self._contexts: dict[tuple[str, TlsSettings], ssl.SSLContext] = {}
+        self._parsed: dict[str, QuicCertificate] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._refused: OrderedDict[str, float] = OrderedDict()
         self._watch: Subscription | None = None
@@ -75,10 +77,34 @@ class CertificateStore:
 
     def find(self, name: str, settings: TlsSettings) -> ssl.SSLContext | None:
         """Return the context for a name, or for the wildcard above it, None when there is no pair."""
+        pair = self.pair(name)
+        return self._context_of(pair, settings) if pair is not None else None
+
+    def find_quic(self, name: str) -> QuicCertificate | None:
+        """Return the same for QUIC, which takes the certificate itself."""
+        pair = self.pair(name)
+        if pair is None:
+            return None
+        made = self._parsed.get(pair.fingerprint)
+        if made is None:
+            try:
+                made = self._parsed[pair.fingerprint] = load_certificate(pair.file)
+            except (OSError, ValueError) as error:
+                self._unusable(pair, error)
+        return made
+
+    def _unusable(self, pair: Pair, error: Exception) -> None:
+        self._context.log.error(
+            "certificate_unusable", name=pair.name, reason=str(error), file=str(pair.file)
+        )
+        self._pairs.pop(pair.name, None)
+
+    def pair(self, name: str) -> Pair | None:
+        """Return the pair for a name, or for the wildcard above it."""
         for candidate in names_to_try(name):
             pair = self._pairs.get(candidate)
             if pair is not None:
-                return self._context_of(pair, settings)
+                return pair
         return None
 
     def has(self, name: str) -> bool:
@@ -105,10 +131,7 @@ class CertificateStore:
             try:
                 made = make_server_context(pair.file, None, settings)
             except OSError as error:  # ssl.SSLError is one
-                self._context.log.error(
-                    "certificate_unusable", name=pair.name, reason=str(error), file=str(pair.file)
-                )
-                self._pairs.pop(pair.name, None)
+                self._unusable(pair, error)
                 return None
             self._contexts[key] = made
         return made
@@ -159,6 +182,7 @@ class CertificateStore:
         if old is not None and old.fingerprint != pair.fingerprint:
             for key in [key for key in self._contexts if key[0] == old.fingerprint]:
                 del self._contexts[key]
+            self._parsed.pop(old.fingerprint, None)
             self._context.log.info("certificate_exchanged", name=pair.name)
 
     def _remember_refusal(self, name: str) -> None:

@@ -78,7 +78,7 @@ class AutomaticHttps(StrictModel):
     disable_certificates: bool = False
     skip: list[str] = Field(default_factory=list)
     skip_certificates: list[str] = Field(default_factory=list)
-    ignore_loaded_certificates: bool = False
+    ignore_loaded_certificates: NotBuilt = None
 
 
 class ServerLogs(StrictModel):
@@ -103,6 +103,8 @@ class Server(StrictModel):
     routes: list[RouteConfig] = Field(default_factory=list)
     errors: ErrorRoutes | None = None
     protocols: list[Protocol] = Field(default_factory=_default_protocols)
+    listen_protocols: list[list[Protocol] | None] | None = None
+    allow_0rtt: bool = True
     tls_connection_policies: list[ConnectionPolicy] = Field(default_factory=list)
     automatic_https: AutomaticHttps = Field(default_factory=AutomaticHttps)
     logs: ServerLogs | None = None
@@ -133,8 +135,6 @@ class Server(StrictModel):
     expected_underscore_headers: NotBuilt = None
     expected_dot_headers: NotBuilt = None
     named_routes: NotBuilt = None
-    listen_protocols: NotBuilt = None
-    allow_0rtt: NotBuilt = None
     metrics: NotBuilt = None
 
     @field_validator("listen")
@@ -154,10 +154,31 @@ class Server(StrictModel):
 
     @field_validator("protocols")
     @classmethod
-    def _has_h1(cls, protocols: list[str]) -> list[str]:
+    def _has_h1(cls, protocols: list[Protocol]) -> list[Protocol]:
         if protocols and "h1" not in protocols:
             raise ValueError("a server without h1 is not built here yet")
+        return protocols or _default_protocols()
+
+    @field_validator("listen_protocols")
+    @classmethod
+    def _have_h1(
+        cls, protocols: list[list[Protocol] | None] | None
+    ) -> list[list[Protocol] | None] | None:
+        for own in protocols or ():
+            if own and "h1" not in own:
+                raise ValueError("a listener without h1 is not built here yet")
         return protocols
+
+    @model_validator(mode="after")
+    def _protocols_match_listeners(self) -> Server:
+        if self.listen_protocols is not None and len(self.listen_protocols) != len(self.listen):
+            raise ValueError("listen_protocols has one entry for each of listen, null to inherit")
+        return self
+
+    def protocols_at(self, index: int) -> list[Protocol]:
+        """Return what is spoken on the address ``listen[index]``."""
+        own = self.listen_protocols[index] if self.listen_protocols is not None else None
+        return own or self.protocols
 
 
 class HttpMetrics(StrictModel):

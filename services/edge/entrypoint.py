@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quantum.net.listen import BACKLOG, KeepAlive, close_all, tune
 from quantum.tasks import TaskSet
@@ -17,6 +17,12 @@ from services.edge.handshake import ChooseContext, TlsConnection, facts_of
 from services.edge.protocols import make_protocol
 from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
+from services.edge.protocols.h3.listener import (
+    H3Listener,
+    QuicSettings,
+    alternative,
+    open_datagrams,
+)
 from services.edge.protocols.host import HttpConnection, Site
 
 POLL_SECONDS = 0.05
@@ -29,9 +35,25 @@ class Surroundings:
 
     loop: asyncio.AbstractEventLoop
     stamps: Stamps
-    deadlines: Deadlines
     admission: Admission
     tasks: TaskSet
+    deadlines: Deadlines = field(init=False)
+    other_stamps: dict[bytes, Stamps] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.deadlines = Deadlines(self.loop, self.refresh)
+
+    def stamps_with(self, alternative: bytes) -> Stamps:
+        """Return the stamps of entrypoints that name ``alternative``."""
+        if alternative not in self.other_stamps:
+            self.other_stamps[alternative] = Stamps(alternative)
+        return self.other_stamps[alternative]
+
+    def refresh(self) -> None:
+        """Take the current second for all stamps."""
+        self.stamps.refresh()
+        for stamps in self.other_stamps.values():
+            stamps.refresh()
 
 
 class Entrypoint:
@@ -50,10 +72,13 @@ class Entrypoint:
         self.tls = tls
         self.loop = around.loop
         self.stamps = around.stamps
+        self._around = around
         self.deadlines = around.deadlines
         self.admission = around.admission
         self.tasks = around.tasks
+        self.quic: QuicSettings | None = None
         self.is_draining = False
+        self._datagrams: H3Listener | None = None
         self.handshaking: set[TlsConnection] = set()
         self._connections: set[HttpConnection] = set()
         self._sockets = sockets
@@ -64,13 +89,36 @@ class Entrypoint:
     @property
     def open_connections(self) -> int:
         """The connections that are open."""
-        return len(self._connections) + len(self.handshaking)
+        over_udp = len(self._datagrams) if self._datagrams is not None else 0
+        return len(self._connections) + len(self.handshaking) + over_udp
 
     @property
     def port(self) -> int:
         """The TCP port, 0 of a unix socket."""
         name = self._sockets[0].getsockname() if self._sockets else None
         return int(name[1]) if isinstance(name, tuple) else 0
+
+    @property
+    def speaks_h3(self) -> bool:
+        """Whether the UDP port beside the TCP port is open."""
+        return self._datagrams is not None
+
+    def open_datagrams(self) -> list[socket.socket]:
+        """Return UDP sockets bound to the addresses of the TCP ones; OSError when one is taken."""
+        return open_datagrams(self._sockets)
+
+    def serve_h3(self, sockets: list[socket.socket]) -> None:
+        """Begin to speak HTTP/3, and to say so over the other versions."""
+        self._datagrams = H3Listener(self, sockets)
+        self.stamps = self._around.stamps_with(alternative(self.port))
+
+    def leave_h3(self, grace: float) -> None:
+        """Stop speaking HTTP/3 within ``grace`` seconds."""
+        leaving, self._datagrams = self._datagrams, None
+        self.stamps = self._around.stamps
+        if leaving is not None:
+            leaving.drain()
+            self.loop.call_later(grace, leaving.close)
 
     async def serve(self) -> None:
         """Begin to accept."""
@@ -111,6 +159,8 @@ class Entrypoint:
         self.stop_accepting()
         for connection in list(self._connections):
             connection.drain()
+        if self._datagrams is not None:
+            self._datagrams.drain()
         deadline = self.loop.time() + grace
         while self.open_connections and self.loop.time() < deadline:  # noqa: ASYNC110 - rare, and two sets empty
             await asyncio.sleep(POLL_SECONDS)
@@ -119,7 +169,8 @@ class Entrypoint:
             left.abort()
         if rest:
             await asyncio.sleep(0)  # their transports tell them in the next turn
-        return len(rest)
+        over_udp = self._datagrams.close() if self._datagrams is not None else 0
+        return len(rest) + over_udp
 
 
 class _PlainConnection(asyncio.Protocol):

@@ -10,6 +10,7 @@ from quantum.net.client_hello import ClientHello
 from quantum.net.tls import TlsSettings
 from services.edge.certificates import CertificateStore
 from services.edge.config import ConnectionPolicy
+from services.edge.protocols.h3.quic import QuicCertificate
 
 
 class Policies:
@@ -46,6 +47,33 @@ class Policies:
             if name and await self._certificates.obtain(name):
                 return self._certificates.find(name, settings)
         return None
+
+    def find_quic(self, hello: ClientHello, local_ip: str) -> QuicCertificate | None:
+        """Return the certificate for a QUIC handshake that is at hand, by the same policies."""
+        policy = self._match_quic(hello)
+        if policy is None:
+            return None
+        return self._certificates.find_quic(_name(hello, policy, local_ip))
+
+    async def obtain_quic(self, hello: ClientHello, local_ip: str) -> QuicCertificate | None:
+        """Fetch it, as ``obtain`` does."""
+        policy = self._match_quic(hello)
+        if policy is None:
+            return None
+        for name in (_name(hello, policy, local_ip), policy.fallback_sni):
+            if name and await self._certificates.obtain(name):
+                return self._certificates.find_quic(name)
+        return None
+
+    def _match_quic(self, hello: ClientHello) -> ConnectionPolicy | None:
+        """Return the policy for a hello, None where QUIC could not keep what it asks for."""
+        matched = self._match(hello)
+        if matched is None:
+            return None
+        policy = matched[0]
+        if policy.client_authentication is not None or policy.protocol_max != "tls1.3":
+            return None
+        return policy
 
     def _match(self, hello: ClientHello) -> tuple[ConnectionPolicy, TlsSettings] | None:
         for policy, settings in self._policies:

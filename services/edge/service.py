@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 
 from quantum.config.units import NetworkAddress
 from quantum.errors import BusUnavailable, ConfigError
 from quantum.modules.lifetime import Lifetime
-from quantum.net.listen import KeepAlive, open_listeners
+from quantum.net.listen import KeepAlive, close_all, open_listeners
 from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.tasks import TaskSet
 from services.edge.admission import Admission
@@ -20,9 +21,10 @@ from services.edge.entrypoint import Entrypoint, Surroundings
 from services.edge.metrics import RequestMetrics
 from services.edge.policies import Policies
 from services.edge.protocols import alpn_for
-from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
+from services.edge.protocols.h3.listener import QuicSettings
 from services.edge.protocols.host import Site
+from services.edge.sharing import SOLE, is_served_by
 from services.edge.sites import SiteBuilder
 
 UNUSED_GRACE = 30.0
@@ -30,6 +32,8 @@ UNUSED_GRACE = 30.0
 ``grace_period``: Caddy waits for ever, and a forgotten WebSocket would then hold the port's state."""
 RETIRED_SECONDS = 60.0
 """How long the modules of an old revision stay open: requests that began before it was replaced."""
+HTTP_PORT = "apps.http.http_port"
+"""The place in a configuration that listeners for redirects come from."""
 BUS_RETRY_SECONDS = 5.0
 PREFETCH_SECONDS = 5.0
 """Certificates are fetched before a revision is taken into use, but a slow authority delays it no
@@ -42,8 +46,24 @@ class Listening:
 
     site: Site
     tls: Policies | None
+    quic: QuicSettings | None
     keep_alive: KeepAlive
     path: str
+
+
+class Opening:
+    """What was opened for a revision that is not in use yet: entrypoints, and UDP ports beside old ones."""
+
+    def __init__(self) -> None:
+        self.entrypoints: dict[str, Entrypoint] = {}
+        self.datagrams: dict[str, list[socket.socket]] = {}
+
+    def close(self) -> None:
+        """Give it up."""
+        for entrypoint in self.entrypoints.values():
+            entrypoint.stop_accepting()
+        for sockets in self.datagrams.values():
+            close_all(sockets)
 
 
 class EdgeService:
@@ -71,10 +91,9 @@ class EdgeService:
     async def start(self) -> None:
         """Begin to tick, and to hear of certificates and challenges."""
         loop = asyncio.get_running_loop()
-        stamps = Stamps()
-        deadlines = Deadlines(loop, stamps.refresh)
-        self._around = Surroundings(loop, stamps, deadlines, self._admission, self._tasks)
-        deadlines.start()
+        around = Surroundings(loop, Stamps(), self._admission, self._tasks)
+        self._around = around
+        around.deadlines.start()
         await self._certificates.start()
         self._tasks.start(self._hear_challenges(), "challenges")
 
@@ -82,13 +101,12 @@ class EdgeService:
         """Compile the servers, open the sockets that are new, fetch the certificates."""
         app: HttpApp = revision.section("apps.http") or HttpApp()
         lifetime = Lifetime()
-        opened: dict[str, Entrypoint] = {}
+        opened = Opening()
         try:
             wanted = self._listeners(app, revision, lifetime)
             names = await self._open(wanted, opened, app)
         except BaseException:
-            for entrypoint in opened.values():
-                entrypoint.stop_accepting()
+            opened.close()
             await lifetime.aclose()
             raise
         await self._prefetch(names)
@@ -123,47 +141,64 @@ class EdgeService:
             path = f"apps.http.servers.{name}"
             server_plan = automatic.servers[name]
             site = builder.build(name, server, server_plan, app)
-            policies = self._policies(server) if server_plan.is_secure else None
             for index, listen in enumerate(server.listen):
                 place = f"{path}.listen[{index}]"
+                spoken = self._spoken(server, index) if server_plan.is_secure else (None, None)
                 for address in listen.expand():
+                    if not is_served_by(self._context.worker, address, place):
+                        continue
                     secure = is_secure_listener(app, server_plan, address)
-                    listening = Listening(
-                        site, policies if secure else None, _keep_alive(server), place
-                    )
+                    policies, quic = spoken if secure else (None, None)
+                    listening = Listening(site, policies, quic, _keep_alive(server), place)
                     _add(wanted, address, listening)
         for address, redirects in automatic.listeners.items():
             site = builder.redirects(redirects)
-            _add(wanted, address, Listening(site, None, KeepAlive(), "apps.http.http_port"))
+            _add(wanted, address, Listening(site, None, None, KeepAlive(), HTTP_PORT))
         return wanted
 
-    def _policies(self, server: Server) -> Policies:
-        policies = server.tls_connection_policies or [ConnectionPolicy()]
-        return Policies(policies, alpn_for(server.protocols), self._certificates)
+    def _spoken(self, server: Server, index: int) -> tuple[Policies, QuicSettings | None]:
+        """Return how a secure server speaks on ``listen[index]``: TLS over TCP, and QUIC."""
+        protocols = server.protocols_at(index)
+        chosen = server.tls_connection_policies or [ConnectionPolicy()]
+        policies = Policies(chosen, alpn_for(protocols), self._certificates)
+        quic = QuicSettings(policies, allows_early=server.allow_0rtt)
+        is_ip = not (server.listen[index].is_unix or server.listen[index].is_fd)
+        return policies, quic if "h3" in protocols and is_ip else None
 
     async def _open(
         self,
         wanted: dict[NetworkAddress, Listening],
-        opened: dict[str, Entrypoint],
+        opened: Opening,
         app: HttpApp,
     ) -> set[str]:
         """Open what no entrypoint has yet; return the names to have certificates for."""
-        assert self._around is not None
         for address, listening in wanted.items():
-            if str(address) in self._entrypoints:
-                continue
             try:
-                sockets = open_listeners(address)
+                self._open_one(address, listening, opened)
             except OSError as error:
                 problem = f"cannot listen on {address}: {error.strerror or error}"
                 raise ConfigError(
                     listening.path, problem, "is the port free, and allowed?"
                 ) from error
-            opened[str(address)] = Entrypoint(
-                sockets, listening.site, listening.tls, listening.keep_alive, self._around
-            )
         automatic = plan(app)
         return {name for server in automatic.servers.values() for name in server.names}
+
+    def _open_one(self, address: NetworkAddress, listening: Listening, opened: Opening) -> None:
+        assert self._around is not None
+        key = str(address)
+        entrypoint = self._entrypoints.get(key)
+        if entrypoint is None:
+            entrypoint = opened.entrypoints[key] = Entrypoint(
+                open_listeners(address, reuse_port=self._context.worker > 0),
+                listening.site,
+                listening.tls,
+                listening.keep_alive,
+                self._around,
+            )
+        if listening.quic is not None and not entrypoint.speaks_h3:
+            # A worker without datagrams of its own still says that there is HTTP/3.
+            has_them = self._context.worker in {0, SOLE}
+            opened.datagrams[key] = entrypoint.open_datagrams() if has_them else []
 
     async def _prefetch(self, names: set[str]) -> None:
         missing = [name for name in sorted(names) if not self._certificates.has(name)]
@@ -187,7 +222,7 @@ class EdgeService:
         self,
         app: HttpApp,
         wanted: dict[NetworkAddress, Listening],
-        opened: dict[str, Entrypoint],
+        opened: Opening,
         lifetime: Lifetime,
     ) -> None:
         """Exchange sites, serve the new addresses, drain those that are gone."""
@@ -195,10 +230,15 @@ class EdgeService:
         self._entrypoints = {}
         for address, listening in wanted.items():
             key = str(address)
-            entrypoint = opened[key] if key in opened else current.pop(key)
+            entrypoint = opened.entrypoints.get(key) or current.pop(key)
             entrypoint.site, entrypoint.tls = listening.site, listening.tls
+            entrypoint.quic = listening.quic
             self._entrypoints[key] = entrypoint
-        for entrypoint in opened.values():
+            if key in opened.datagrams:
+                entrypoint.serve_h3(opened.datagrams[key])
+            elif entrypoint.speaks_h3 and listening.quic is None:
+                entrypoint.leave_h3(app.grace_period or UNUSED_GRACE)
+        for entrypoint in opened.entrypoints.values():
             self._tasks.start(entrypoint.serve(), "serve")
         self._grace, self._delay = app.grace_period, app.shutdown_delay
         for entrypoint in current.values():
@@ -220,7 +260,7 @@ class _Swap:
     service: EdgeService
     app: HttpApp
     wanted: dict[NetworkAddress, Listening]
-    opened: dict[str, Entrypoint]
+    opened: Opening
     lifetime: Lifetime
 
     def commit(self) -> None:
@@ -229,8 +269,7 @@ class _Swap:
 
     async def discard(self) -> None:
         """Close what was opened for it."""
-        for entrypoint in self.opened.values():
-            entrypoint.stop_accepting()
+        self.opened.close()
         await self.lifetime.aclose()
 
 

@@ -30,6 +30,8 @@ FIELD_OVERHEAD = 32
 """What one field costs beside its text (RFC 9113 §6.5.2)."""
 MAX_TARGET_BYTES = 8 * 1024
 
+HTTP_3 = "HTTP/3.0"
+
 _DATE_VALUE = len(b"\r\nDate: ")
 _BAD_TARGET = re.compile(rb"[\x00-\x20\x7f#]")
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.%]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?\Z")
@@ -52,6 +54,7 @@ class EdgeApplication:
         self._host = host
         self._facts = facts
         self._version = version
+        self._is_http_3 = version == HTTP_3
         self._loop = asyncio.get_running_loop()
 
     # Requests.
@@ -70,6 +73,9 @@ class EdgeApplication:
                 raise HttpError(405, "CONNECT makes no sense here: this is no forward proxy")
             method, upgrade = "GET", protocol.decode()
         path, query = _split_target(pseudo[b":path"], method)
+        tls = self._facts.tls
+        if tls is not None and tls.early:
+            own.append((b"early-data", b"1"))  # RFC 8470 §5.1: who is asked decides about replays
         request = Request(
             method,
             self._facts.scheme,
@@ -112,8 +118,11 @@ class EdgeApplication:
                 fields.append((b"content-length", b"%d" % length))
         if not has_server:
             fields.append((b"server", b"Quantum"))
+        stamps = self._host.stamps
         if not has_date:
-            fields.append((b"date", self._host.stamps.date[_DATE_VALUE:]))
+            fields.append((b"date", stamps.date[_DATE_VALUE:]))
+        if stamps.alternative and not self._is_http_3 and not response.headers.get(b"alt-svc"):
+            fields.append((b"alt-svc", stamps.alternative))
         return fields
 
     def failed(self, request: Request | None, error: HttpError) -> Response:

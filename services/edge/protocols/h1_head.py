@@ -24,7 +24,7 @@ _DECIDED_HERE = (
     b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding",
     b"upgrade",
 )  # fmt: skip
-_STAMPS = (b"date", b"server", b"via")
+_STAMPS = (b"alt-svc", b"date", b"server", b"via")
 """Fields that stand where ours would. An answer with Via speaks for its origin: ``Server`` would name
 the wrong one (Caddy's rule)."""
 
@@ -43,12 +43,18 @@ _prefixes = ResponsePrefixes()
 
 
 class Stamps:
-    """The lines Server and Date, made once a second for all responses of a process."""
+    """The lines Server and Date, made once a second for all responses of a process.
 
-    __slots__ = ("both", "date", "last_answer", "last_bytes")
+    An entrypoint that speaks HTTP/3 too has stamps of its own, which say so: ``alternative`` is the
+    value of Alt-Svc, or nothing.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("alt_svc", "alternative", "both", "date", "last_answer", "last_bytes")
+
+    def __init__(self, alternative: bytes = b"") -> None:
         self.both = self.date = self.last_bytes = b""
+        self.alternative = alternative
+        self.alt_svc = b"\r\nAlt-Svc: " + alternative if alternative else b""
         self.last_answer: Response | None = None
         self.refresh()
 
@@ -56,7 +62,7 @@ class Stamps:
         """Take the current second; called by the ticker of the entrypoints."""
         now = time.time()  # noqa: TID251 - the Date field is the wall clock's, whatever a test's says
         self.date = b"\r\nDate: " + formatdate(now, usegmt=True).encode()
-        self.both = SERVER + self.date
+        self.both = SERVER + self.date + self.alt_svc
         self.last_answer = None
 
 
@@ -152,9 +158,8 @@ def encode_head(
 
 def _without(stamp: bytes, name: bytes, stamps: Stamps) -> bytes:
     """Return the lines that the codec adds when the answer brought one of them itself."""
-    if name == b"date":
-        return SERVER if stamp is stamps.both else b"" if stamp is stamps.date else stamp
-    return stamps.date if stamp is stamps.both else b"" if stamp is SERVER else stamp
+    line = stamps.date if name == b"date" else stamps.alt_svc if name == b"alt-svc" else SERVER
+    return stamp.replace(line, b"") if line else stamp
 
 
 def _frame(
@@ -205,4 +210,4 @@ def encode_switch(response: Response, protocol: str, accept: bytes, stamps: Stam
             lines += 1
             parts += (prefix, value)
     parts.append(stamps.both)
-    return join_head(parts, lines + 2)
+    return join_head(parts, lines + stamps.both.count(b"\n"))

@@ -17,9 +17,10 @@ from aioquic.tls import load_pem_private_key, load_pem_x509_certificates
 
 from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts, Request, Response
+from quantum.tasks import TaskSet
 from quantum.testing.certificates import make_certificates
 from services.edge.protocols.h3 import endpoint as endpoint_module
-from services.edge.protocols.h3.endpoint import H3Endpoint
+from services.edge.protocols.h3.endpoint import H3Endpoint, H3Settings
 from services.edge.protocols.h3.quic import QuicCertificate
 
 
@@ -45,6 +46,9 @@ class Application:
 
     def failed(self, request, error):
         return Response(error.status)
+
+    def ended(self, request, response, sent):
+        pass
 
 
 class Client(QuicConnectionProtocol):
@@ -104,20 +108,54 @@ def certificate(tmp_path) -> QuicCertificate:
     return QuicCertificate(leaf, rest, load_pem_private_key(key.read_bytes(), None))
 
 
+class Host:
+    """An entrypoint that answers with one handler."""
+
+    def __init__(self, certificate, handle) -> None:
+        self.certificate = certificate
+        self.handle = handle
+        self.later = None
+        self.open = 0
+        self.failures: list[str] = []
+
+    def settings(self) -> H3Settings:
+        return H3Settings(field_bytes=16384, idle_timeout=10)
+
+    def find_certificate(self, name, local_ip):
+        return self.certificate
+
+    async def obtain_certificate(self, name, local_ip):
+        await asyncio.sleep(0.1)
+        return self.later
+
+    def application(self, connection):
+        return Application(self.handle)
+
+    def enter(self) -> bool:
+        self.open += 1
+        return True
+
+    def left(self) -> None:
+        self.open -= 1
+
+    def handshake_failed(self, reason) -> None:
+        self.failures.append(reason)
+
+
 @asynccontextmanager
-async def serving(certificate, handle, choose=None) -> AsyncIterator[H3Endpoint]:
+async def serving(certificate, handle) -> AsyncIterator[H3Endpoint]:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
-    endpoint = H3Endpoint(
-        sock, choose or (lambda name: certificate), lambda connection: Application(handle),
-        field_bytes=16384, idle_timeout=10, loop=asyncio.get_running_loop(),
-    )  # fmt: skip
+    tasks = TaskSet("test")
+    endpoint = H3Endpoint(sock, Host(certificate, handle), tasks, asyncio.get_running_loop())
     endpoint.port = sock.getsockname()[1]
     try:
         yield endpoint
     finally:
         endpoint.close()
+        await tasks.aclose()
         await asyncio.sleep(0)
+        assert endpoint.host.open == 0
 
 
 @asynccontextmanager
@@ -319,8 +357,8 @@ async def test_drain_finishes_what_is_under_way_and_refuses_the_rest(certificate
     async with serving(certificate, wait) as endpoint, client(endpoint) as peer:
         stream = peer.start("/")
         await asyncio.sleep(0.1)
-        draining = asyncio.get_running_loop().create_task(endpoint.drain(5))
-        await asyncio.sleep(0.1)
+        draining = asyncio.get_running_loop().create_task(endpoint.aclose(5))
+        await asyncio.sleep(0.3)
         late = peer.start("/late")
         await asyncio.wait_for(peer.end_of(late).wait(), 5)
         assert peer.resets[late] == ErrorCode.H3_REQUEST_REJECTED
@@ -330,12 +368,32 @@ async def test_drain_finishes_what_is_under_way_and_refuses_the_rest(certificate
         await asyncio.wait_for(draining, 8)
 
 
-async def test_a_name_without_certificate_is_refused(certificate) -> None:
-    async with serving(certificate, hello, choose=lambda name: None) as endpoint:
+async def test_a_name_without_certificate_is_refused_with_its_alert(certificate) -> None:
+    async with serving(None, hello) as endpoint:
         with pytest.raises(ConnectionError):
             async with client(endpoint):
                 pass
+        await asyncio.sleep(0.5)
+        assert endpoint.host.failures == ["other"]
+
+
+async def test_a_handshake_waits_for_a_certificate_that_is_being_fetched(certificate) -> None:
+    async with serving(None, hello) as endpoint:
+        endpoint.host.later = certificate
+        async with client(endpoint) as peer:
+            assert await peer.fetch("/") == (200, b"hello /")
+
+
+async def test_datagrams_that_are_no_quic_leave_nothing_behind(certificate) -> None:
+    async with serving(certificate, hello) as endpoint:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.1", endpoint.port))
+            for first in (b"\xc3\0\0\0\1\x08", b"\xc3\0\0\0\1\x14", b"\x40", b"\xc0", b""):
+                sock.send(first + b"\0" * 1300)
+        await asyncio.sleep(0.1)
         assert len(endpoint) == 0
+        async with client(endpoint) as peer:
+            assert await peer.fetch("/") == (200, b"hello /")
 
 
 async def test_newcomers_must_prove_their_address_when_many_are_half_open(

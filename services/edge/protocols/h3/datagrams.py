@@ -2,7 +2,8 @@
 
 Reading: the socket is drained up to a limit at each wake-up, so that a connection answers a burst
 once. Writing: datagrams of one size to one peer leave in one system call where the kernel can cut
-them up (UDP_SEGMENT, Linux 4.18), which saves most of the cost of a large answer.
+them up (UDP_SEGMENT, Linux 4.18), which saves most of the cost of a large answer. A socket bound to
+every interface remembers with each peer which of our addresses it called, and answers from there.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
-Address = tuple[str, int]
+from quantum.net.address import peer_of
+
+Address = tuple[Any, ...]
+"""A peer: its socket address, and behind it, on a socket bound to every interface, our own in bytes."""
 
 RECEIVE_BATCH = 64
 """Datagrams read before connections may answer: one 64 KiB burst of full-size packets."""
@@ -31,6 +36,9 @@ BUFFER_BYTES = 4 * 1024 * 1024
 """Socket buffers: a burst of some hundred connections between two turns of the loop."""
 
 _UDP_SEGMENT = 103  # linux/udp.h; the socket module does not name it
+_IP_PKTINFO = 8  # linux/in.h, as above
+_CONTROL_BYTES = 64
+"""For one control message with a packet's addresses: 20 bytes and its header."""
 
 
 class DatagramSocket:
@@ -49,11 +57,24 @@ class DatagramSocket:
         self._loop = loop
         self._queue: deque[tuple[bytes, int, Address]] = deque()
         self._can_segment = True
+        self._is_v6 = sock.family == socket.AF_INET6
+        self._width = 4 if self._is_v6 else 2
+        bound = sock.getsockname()
+        self._is_wild = bound[0] in {"::", "0.0.0.0"}
+        self._bound = peer_of(bound)
         self.dropped = 0
+        self._set_options()
+        loop.add_reader(sock.fileno(), self._readable)
+
+    def _set_options(self) -> None:
+        sock = self._socket
         sock.setblocking(False)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
-        loop.add_reader(sock.fileno(), self._readable)
+        if self._is_wild and self._is_v6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        elif self._is_wild:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
     def close(self) -> None:
         """Stop reading and close the socket. Idempotent."""
@@ -62,17 +83,40 @@ class DatagramSocket:
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
 
+    def local_of(self, address: Address) -> tuple[str, int]:
+        """Return our end of a path, as (IP, port)."""
+        if len(address) <= self._width:
+            return self._bound
+        family = socket.AF_INET6 if self._is_v6 else socket.AF_INET
+        return peer_of((socket.inet_ntop(family, address[-1]), self._bound[1]))
+
+    # Reading.
+
     def _readable(self) -> None:
-        receive = self._socket.recvfrom
+        receive = self._receive_with_local if self._is_wild else self._receive
         for _ in range(RECEIVE_BATCH):
             try:
-                data, address = receive(MAX_DATAGRAM)
+                data, address = receive()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
                 continue  # an ICMP error of an earlier send: the connection's timers deal with it
-            self._on_datagram(data, address[:2])
+            self._on_datagram(data, address)
         self._on_batch_end()
+
+    def _receive(self) -> tuple[bytes, Address]:
+        return self._socket.recvfrom(MAX_DATAGRAM)
+
+    def _receive_with_local(self) -> tuple[bytes, Address]:
+        data, controls, _, address = self._socket.recvmsg(MAX_DATAGRAM, _CONTROL_BYTES)
+        for level, kind, value in controls:
+            if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                return data, (*address, value[:16])
+            if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+                return data, (*address, value[8:12])  # where it was sent to, not where it arrived
+        return data, address
+
+    # Writing.
 
     def send(self, datagrams: list[tuple[bytes, Address]]) -> None:
         """Send them in order; what the socket does not take is kept and sent when it does."""
@@ -112,11 +156,11 @@ class DatagramSocket:
 
     def _try_send(self, data: bytes, size: int, address: Address) -> bool:
         try:
-            if len(data) == size:
+            if len(data) == size and len(address) <= self._width:
                 self._socket.sendto(data, address)
             else:
-                segment = (socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size))
-                self._socket.sendmsg([data], [segment], 0, address)
+                controls = self._controls(data, size, address)
+                self._socket.sendmsg([data], controls, 0, address[: self._width])
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
@@ -126,6 +170,20 @@ class DatagramSocket:
             for piece in (data[at : at + size] for at in range(0, len(data), size)):
                 self._send(piece, len(piece), address)
         return True
+
+    def _controls(self, data: bytes, size: int, address: Address) -> list[tuple[int, int, bytes]]:
+        """Return what to tell the kernel: how to cut ``data`` up, and which of our addresses to use."""
+        controls: list[tuple[int, int, bytes]] = []
+        if len(data) != size:
+            controls.append((socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size)))
+        if len(address) > self._width:
+            if self._is_v6:
+                info = struct.pack("=16sI", address[-1], 0)
+                controls.append((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info))
+            else:
+                info = struct.pack("=I4s4x", 0, address[-1])
+                controls.append((socket.IPPROTO_IP, _IP_PKTINFO, info))
+        return controls
 
     def _writable(self) -> None:
         while self._queue:

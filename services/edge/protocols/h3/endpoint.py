@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 from aioquic._buffer import Buffer
+from aioquic.h3.connection import ErrorCode
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
 from aioquic.quic.packet import (
+    QuicErrorCode,
     QuicHeader,
     QuicPacketType,
     encode_quic_retry,
@@ -23,14 +26,15 @@ from aioquic.quic.packet import (
     pull_quic_header,
 )
 from aioquic.quic.retry import QuicRetryTokenHandler
-from aioquic.tls import SessionTicket
 
 from quantum.connection.h2_server import H2Application
+from quantum.tasks import TaskSet
 from services.edge.protocols.h3.connection import H3ServerConnection
 from services.edge.protocols.h3.datagrams import Address, DatagramSocket
 from services.edge.protocols.h3.quic import (
-    ChooseCertificate,
     EdgeQuicConnection,
+    QuicCertificate,
+    Tickets,
     quic_configuration,
 )
 
@@ -40,40 +44,70 @@ HALF_OPEN_LIMIT = 256
 CONNECTION_LIMIT = 10_000
 """Connections of one endpoint; above it newcomers are not answered."""
 
-TICKETS = 4096
-"""Session tickets remembered for resumption; the oldest goes first."""
+LOOK_SECONDS = 10.0
+"""How often connections are looked at: does a client take what it asked for, does it live."""
+
+HANDSHAKE_SECONDS = 10.0
+"""For a handshake, from the first datagram to the last: as over TCP."""
 
 _log = structlog.get_logger("quantum.edge.h3")
+
+
+@dataclass(frozen=True)
+class H3Settings:
+    """What a new connection obeys: bytes of a head, seconds of silence, whether 0-RTT is taken."""
+
+    field_bytes: int
+    idle_timeout: float
+    allows_early: bool = True
+
+
+class H3Host(Protocol):
+    """What an endpoint asks of the entrypoint it serves."""
+
+    def settings(self) -> H3Settings:
+        """Return what a connection that begins now obeys."""
+
+    def find_certificate(self, name: str, local_ip: str) -> QuicCertificate | None:
+        """Return the certificate for a server name if it is at hand."""
+
+    async def obtain_certificate(self, name: str, local_ip: str) -> QuicCertificate | None:
+        """Fetch it, or find out that there is none."""
+
+    def application(self, connection: H3ServerConnection) -> H2Application:
+        """Return what turns heads into messages, for the state the connection is in."""
+
+    def enter(self) -> bool:
+        """Admit one connection; False: it is refused, and ``left`` is not called."""
+
+    def left(self) -> None:
+        """An admitted connection is gone."""
+
+    def handshake_failed(self, reason: str) -> None:
+        """A handshake did not succeed."""
 
 
 class H3Endpoint:
     """One UDP socket and its connections."""
 
     def __init__(
-        self,
-        sock: socket.socket,
-        choose_certificate: ChooseCertificate,
-        make_application: Callable[[H3ServerConnection], H2Application],
-        *,
-        field_bytes: int,
-        idle_timeout: float,
-        loop: asyncio.AbstractEventLoop,
+        self, sock: socket.socket, host: H3Host, tasks: TaskSet, loop: asyncio.AbstractEventLoop
     ) -> None:
-        """``sock`` is bound; ``make_application`` is asked once per connection, after its handshake."""
-        self._loop = loop
-        self._choose_certificate = choose_certificate
-        self._make_application = make_application
-        self._field_bytes = field_bytes
-        self._configuration = quic_configuration(idle_timeout)
+        """``sock`` is bound; ``tasks`` are those of who closes the endpoint."""
+        self.loop = loop
+        self.host = host
+        self._tasks = tasks
+        self._configuration = quic_configuration(0.0)
         self._retry = QuicRetryTokenHandler()
         self._connections: dict[bytes, H3ServerConnection] = {}
         self._touched: set[H3ServerConnection] = set()
-        self._tickets: dict[bytes, SessionTicket] = {}
+        self._tickets = Tickets()
         self._all: set[H3ServerConnection] = set()
-        self._half_open: set[H3ServerConnection] = set()
+        self._half_open: dict[H3ServerConnection, float] = {}
         self._is_draining = False
         self._emptied: asyncio.Future[None] | None = None
-        self._socket = DatagramSocket(sock, self._datagram, self._batch_ended, loop)
+        self.socket = DatagramSocket(sock, self._datagram, self._batch_ended, loop)
+        self._ticker = loop.call_later(LOOK_SECONDS, self._look)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -91,9 +125,37 @@ class H3Endpoint:
     def _batch_ended(self) -> None:
         touched, self._touched = self._touched, set()
         for connection in touched:
-            if connection.is_established:
-                self._half_open.discard(connection)
+            if connection in self._half_open:
+                self._handshake_moved(connection)
             connection.transmit()
+
+    def _handshake_moved(self, connection: H3ServerConnection) -> None:
+        if not connection.quic.is_begun:
+            connection.ended()  # its first datagram was no QUIC after all
+        elif connection.quic.is_established:
+            del self._half_open[connection]
+        elif connection.quic.is_waiting and not connection.is_fetching:
+            connection.is_fetching = True
+            self._tasks.start(self._obtain(connection), "certificate")
+
+    async def _obtain(self, connection: H3ServerConnection) -> None:
+        name, certificate = connection.quic.server_name or "", None
+        try:
+            certificate = await self.host.obtain_certificate(name, connection.local[0])
+        finally:
+            connection.is_fetching = False
+            connection.resume(certificate)
+
+    def _look(self) -> None:
+        """Look after every connection, and end handshakes that take too long."""
+        self._ticker = self.loop.call_later(LOOK_SECONDS, self._look)
+        late = self.loop.time() - HANDSHAKE_SECONDS
+        for connection, began in list(self._half_open.items()):
+            if began < late:
+                self.host.handshake_failed("timeout")
+                connection.close(QuicErrorCode.NO_ERROR, "the handshake took too long")
+        for connection in list(self._all):
+            connection.look()
 
     def _long_header(self, data: bytes, address: Address) -> H3ServerConnection | None:
         try:
@@ -124,7 +186,7 @@ class H3Endpoint:
                 destination_cid=header.source_cid,
                 supported_versions=self._configuration.supported_versions,
             )
-            self._socket.send([(packet, address)])
+            self.socket.send([(packet, address)])
 
     def _newcomer(self, header: QuicHeader, address: Address) -> H3ServerConnection | None:
         original, retried = header.destination_cid, None
@@ -134,7 +196,7 @@ class H3Endpoint:
                     address=address,
                     destination_cid=header.destination_cid,
                     token=header.token,
-                    now=self._loop.time(),
+                    now=self.loop.time(),
                 )
                 retried = header.destination_cid
             except ValueError:
@@ -143,7 +205,7 @@ class H3Endpoint:
         elif len(self._half_open) >= HALF_OPEN_LIMIT:
             self._send_retry(header, address)
             return None
-        return self._open(header, original, retried)
+        return self._open(header, original, retried) if self.host.enter() else None
 
     def _send_retry(self, header: QuicHeader, address: Address) -> None:
         source = os.urandom(8)
@@ -151,7 +213,7 @@ class H3Endpoint:
             address=address,
             original_destination_connection_id=header.destination_cid,
             retry_source_connection_id=source,
-            now=self._loop.time(),
+            now=self.loop.time(),
         )
         packet = encode_quic_retry(
             version=header.version or 0,
@@ -160,39 +222,35 @@ class H3Endpoint:
             original_destination_cid=header.destination_cid,
             retry_token=token,
         )
-        self._socket.send([(packet, address)])
+        self.socket.send([(packet, address)])
 
     def _open(
         self, header: QuicHeader, original: bytes, retried: bytes | None
     ) -> H3ServerConnection:
-        quic = EdgeQuicConnection(
-            self._choose_certificate,
-            configuration=self._configuration,
+        settings = self.host.settings()
+        connection = H3ServerConnection(self, settings.field_bytes)
+        connection.quic = EdgeQuicConnection(
+            lambda name: self.host.find_certificate(name, connection.local[0]),
+            self._tickets,
+            allows_early=settings.allows_early,
+            configuration=replace(self._configuration, idle_timeout=settings.idle_timeout),
             original_destination_connection_id=original,
             retry_source_connection_id=retried,
-            session_ticket_fetcher=self._take_ticket,
-            session_ticket_handler=self._keep_ticket,
         )
-        connection = H3ServerConnection(
-            quic, self._socket, self._make_application, self._field_bytes,
-            self._ids_changed, self._closed, self._loop,
-        )  # fmt: skip
-        for cid in (header.destination_cid, quic.host_cid):
-            self._ids_changed(connection, cid, True)
+        for cid in (header.destination_cid, connection.quic.host_cid):
+            self.ids_changed(connection, cid, is_issued=True)
         self._all.add(connection)
-        self._half_open.add(connection)
+        self._half_open[connection] = self.loop.time()
         return connection
 
-    def _keep_ticket(self, ticket: SessionTicket) -> None:
-        self._tickets[ticket.ticket] = ticket
-        if len(self._tickets) > TICKETS:
-            del self._tickets[next(iter(self._tickets))]
+    # What connections ask and tell.
 
-    def _take_ticket(self, name: bytes) -> SessionTicket | None:
-        """Give a ticket once: early data that comes with it cannot be replayed here."""
-        return self._tickets.pop(name, None)
+    def application_of(self, connection: H3ServerConnection) -> H2Application:
+        """Return what turns heads into messages, for the state the connection is in."""
+        return self.host.application(connection)
 
-    def _ids_changed(self, connection: H3ServerConnection, cid: bytes, is_issued: bool) -> None:
+    def ids_changed(self, connection: H3ServerConnection, cid: bytes, *, is_issued: bool) -> None:
+        """A connection has one more id of its own, or one less."""
         if is_issued:
             self._connections[cid] = connection
             connection.ids.add(cid)
@@ -200,27 +258,40 @@ class H3Endpoint:
             self._connections.pop(cid, None)
             connection.ids.discard(cid)
 
-    def _closed(self, connection: H3ServerConnection) -> None:
+    def closed(self, connection: H3ServerConnection) -> None:
+        """A connection is gone."""
         self._all.discard(connection)
-        self._half_open.discard(connection)
+        if self._half_open.pop(connection, None) is not None:
+            self.host.handshake_failed("other")
+        self.host.left()
         for cid in connection.ids:
             self._connections.pop(cid, None)
         if not self._all and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
-    async def drain(self, grace: float) -> None:
-        """Refuse newcomers, say GOAWAY, wait up to ``grace`` seconds, close what is left."""
+    # The end.
+
+    def drain(self) -> None:
+        """Refuse newcomers; every connection says GOAWAY and closes when it has finished."""
         self._is_draining = True
         for connection in list(self._all):
             connection.drain()
-        self._emptied = self._loop.create_future()
-        if self._all:
-            await asyncio.wait([self._emptied], timeout=grace)
-        self.close()
 
-    def close(self) -> None:
-        """Close every connection at once, and the socket."""
+    async def aclose(self, grace: float) -> int:
+        """Drain, wait up to ``grace`` seconds, cut what is left; return how many were cut."""
+        self.drain()
+        if self._all and grace > 0:
+            self._emptied = self.loop.create_future()
+            await asyncio.wait([self._emptied], timeout=grace)
+        return self.close()
+
+    def close(self) -> int:
+        """Close every connection at once, and the socket; return how many there were."""
+        cut = len(self._all)
         for connection in list(self._all):
-            connection.close(0)
+            connection.close(ErrorCode.H3_NO_ERROR)
             connection.transmit()
-        self._socket.close()
+            connection.ended()
+        self._ticker.cancel()
+        self.socket.close()
+        return cut

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aioquic.h3.connection import ErrorCode
 
-from quantum.connection.h2 import length_of, trailers_of
+from quantum.connection.h2 import field_value, length_of, trailers_of
 from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import AnyBody, StreamBody, discard
 from quantum.http.headers import Field, Headers
@@ -32,8 +32,8 @@ class H3Exchange:
     """One request and its answer."""
 
     __slots__ = (
-        "_connection", "_drained", "_fields", "_is_cut", "_is_ended", "_is_head_sent", "body", "id",
-        "task",
+        "_application", "_connection", "_drained", "_fields", "_is_cut", "_is_ended", "_is_head_sent",
+        "_is_tunnel", "_sent", "body", "id", "task",
     )  # fmt: skip
 
     def __init__(self, connection: H3ServerConnection, stream_id: int, fields: list[Field]) -> None:
@@ -41,7 +41,10 @@ class H3Exchange:
         self.body: StreamBody | None = None
         self.task: asyncio.Task[None] | None = None
         self._connection = connection
+        self._application = connection.application
         self._fields = fields
+        self._is_tunnel = False
+        self._sent = 0
         self._drained: asyncio.Future[None] | None = None
         self._is_head_sent = False
         self._is_ended = False
@@ -49,14 +52,19 @@ class H3Exchange:
 
     # What the connection tells.
 
-    def begin(self, ended: bool) -> None:
-        """Start the handler; ``ended``: the request has no body."""
+    def expect_body(self) -> None:
+        """Prepare for the bytes that follow the head."""
+        self.body = StreamBody(
+            length_of(self._fields), consumed=self._consumed, abandoned=self._abandoned
+        )
+        self._is_tunnel = field_value(self._fields, b":protocol") is not None
+
+    def begin(self) -> None:
+        """Start the handler; a body that came with its head is bytes."""
         body: AnyBody = b""
-        if not ended:
-            self.body = StreamBody(
-                length_of(self._fields), consumed=self._consumed, abandoned=self._abandoned
-            )
-            body = self.body
+        if self.body is not None:
+            whole = None if self._is_tunnel else self.body.take_all()
+            body = self.body if whole is None else whole
         self.task = drive(self._run(body), self._connection.loop)
 
     def receive(self, data: bytes, ended: bool) -> None:
@@ -109,7 +117,8 @@ class H3Exchange:
 
     async def _run(self, body: AnyBody) -> None:
         request: Request | None = None
-        application = self._connection.application
+        response: Response | None = None
+        application = self._application
         try:
             try:
                 request, handle = application.accept(self._fields, body)
@@ -127,12 +136,13 @@ class H3Exchange:
             if self.body is not None and not self.body.is_ended:
                 await self.body.aclose()
             self._connection.exchange_ended(self.id)
+            application.ended(request, response if self._is_head_sent else None, self._sent)
 
     def _fail(self, request: Request | None, error: Exception) -> None:
         if self._is_head_sent or self._is_cut:
             self.reset(ErrorCode.H3_INTERNAL_ERROR)
             return
-        answer = self._connection.application.failed(request, HttpError(500, repr(error)))
+        answer = self._application.failed(request, HttpError(500, repr(error)))
         self._send_head(
             request, answer, answer.body if isinstance(answer.body, bytes) else b"", True
         )
@@ -168,7 +178,7 @@ class H3Exchange:
 
     async def _switch(self, request: Request | None, response: Response) -> None:
         """Run a tunnel (RFC 9220); it ends with its function."""
-        if self.body is None or response.upgrade is None:
+        if not self._is_tunnel or self.body is None or response.upgrade is None:
             raise RuntimeError("an upgrade was answered that nobody asked for")
         self._send_head(request, response, b"", False)
         try:
@@ -182,7 +192,8 @@ class H3Exchange:
     ) -> None:
         self._is_head_sent = True
         self._is_ended = ended
-        fields = self._connection.application.head(request, response)
+        fields = self._application.head(request, response)
+        self._sent = len(body)
         self._connection.send(self.id, fields, body, ended)
 
     def _inform(self, status: int, headers: Headers) -> None:
@@ -194,6 +205,7 @@ class H3Exchange:
         """Queue bytes, then wait while too many are unacknowledged; BodyAborted when cut."""
         if self._is_cut:
             raise BodyAborted("the client wants no more")
+        self._sent += len(data)
         self._connection.send(self.id, None, data, False)
         while self._connection.quic.unsent(self.id) > SEND_HIGH_WATER:
             self._drained = self._connection.loop.create_future()
