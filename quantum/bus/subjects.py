@@ -117,14 +117,17 @@ class ProbeLease(Payload):
 class UpstreamFigures(Payload):
     """What one process counted at one upstream since it started; ``latency`` is a digest's buckets.
 
-    ``errors`` are failed attempts and 5xx answers, ``strikes`` what its passive checks held against it.
+    ``requests`` have ended; ``errors`` of them failed or were 5xx, ``answers`` took ``seconds`` together until
+    their heads came; ``strikes`` is what passive checks held against it, ``fails`` those not yet forgotten.
     """
 
     upstream: str
     in_flight: int = 0
     requests: int = 0
     errors: int = 0
+    answers: int = 0
     strikes: int = 0
+    fails: int = 0
     seconds: float = 0.0
     latency: dict[int, int] = {}
 

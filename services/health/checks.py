@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,23 +27,34 @@ class Check:
     active: Any
     """The ``health_checks.active`` of the proxy's configuration."""
     tls: ssl.SSLContext | None = field(default=None, compare=False)
+    tls_h2: ssl.SSLContext | None = field(default=None, compare=False)
+    """The same for HTTP/2 (gRPC): it offers another protocol."""
     server_name: str | None = None
 
     @property
-    def unix_path(self) -> str | None:
-        """The path of a unix socket to connect to, None for TCP."""
+    def target(self) -> str:
+        """The address to connect to: ``active.upstream``, else the upstream, at ``active.port`` if set.
+
+        A port makes a TCP address of a unix socket too (as in Caddy: "we just assume TCP").
+        """
+        active = self.active
+        if active.upstream:
+            return str(active.upstream)
         address = NetworkAddress.parse(self.upstream)
-        return address.host if address.is_unix else None
+        if not active.port:
+            return self.upstream
+        host = "localhost" if address.is_unix else address.host
+        return f"[{host}]:{active.port}" if ":" in host else f"{host}:{active.port}"
 
     @property
-    def url(self) -> str:
-        """What to ask for; the name of an upstream behind a unix socket is localhost."""
-        address = NetworkAddress.parse(self.upstream)
+    def origin(self) -> str:
+        """Scheme, host and port of the URL; the name of an upstream behind a unix socket is localhost."""
+        address = NetworkAddress.parse(self.target)
         scheme = "http" if self.tls is None else "https"
         if address.is_unix:
-            return f"{scheme}://localhost{self.path}"
+            return f"{scheme}://localhost"
         host = f"[{address.host}]" if ":" in address.host else address.host or "localhost"
-        return f"{scheme}://{host}:{self.active.port or address.port}{self.path}"
+        return f"{scheme}://{host}:{address.port}"
 
     @property
     def path(self) -> str:
@@ -50,37 +62,55 @@ class Check:
         target: str = self.active.target
         return target if target.startswith("/") else f"/{target}"
 
+    @property
+    def url(self) -> str:
+        """What to ask for."""
+        return self.origin + self.path
+
 
 def checks_of(revision: Revision) -> dict[str, Check]:
     """Return the checks of ``revision`` by key; ConfigError when TLS files cannot be used."""
     checks: dict[str, Check] = {}
-    for module in revision.modules:
-        if module.spec.id == PROXY and module.config.health_checks.active is not None:
-            for check in _checks_of_proxy(module):
+    for module in proxies_of(revision):
+        if module.config.health_checks.active is not None:
+            dials = [upstream.dial for upstream in module.config.upstreams]
+            for check in checks_of_proxy(module, dials):
                 checks[check.key] = check
     return checks
 
 
-def _checks_of_proxy(module: ModuleConfig) -> list[Check]:
+def proxies_of(revision: Revision) -> list[ModuleConfig]:
+    """Return the reverse proxies of ``revision``."""
+    return [module for module in revision.modules if module.spec.id == PROXY]
+
+
+def checks_of_proxy(module: ModuleConfig, dials: Iterable[str]) -> list[Check]:
+    """Return the checks of these upstreams by the rules of the proxy ``module``."""
     config = module.config
-    tls_config = getattr(config.transport.config, "tls", None) if config.transport else None
-    context = None
-    if tls_config is not None:
-        try:
-            context = make_client_context(tls_config)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{module.path}.transport.tls", f"cannot be used: {error}") from error
+    transport = config.transport
+    tls = getattr(transport.config, "tls", None) if transport else None
+    contexts = (None, None) if tls is None else _contexts(module, tls)
     checks = []
-    for upstream in config.upstreams:
-        checker = config.checker_id(upstream.dial)
+    for dial in dials:
+        checker = config.checker_id(dial)
         checks.append(
             Check(
-                key=key_of(f"{checker}|{upstream.dial}"),
+                key=key_of(f"{checker}|{dial}"),
                 checker=checker,
-                upstream=upstream.dial,
+                upstream=dial,
                 active=config.health_checks.active,
-                tls=context,
-                server_name=(tls_config.server_name or None) if tls_config is not None else None,
+                tls=contexts[0],
+                tls_h2=contexts[1],
+                server_name=(tls.server_name or None) if tls is not None else None,
             )
         )
     return checks
+
+
+def _contexts(module: ModuleConfig, tls: Any) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    try:
+        plain, h2 = make_client_context(tls), make_client_context(tls)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{module.path}.transport.tls", f"cannot be used: {error}") from error
+    h2.set_alpn_protocols(["h2"])
+    return plain, h2

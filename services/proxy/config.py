@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import re
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
 from quantum.config.model import StrictModel, path_of
-from quantum.config.units import Duration, NetworkAddress
+from quantum.config.units import Duration
 from quantum.errors import ConfigError
 from quantum.modules.config import InlineModule
 from quantum.modules.header_ops import HeaderOperations, ResponseHeaderOperations
+from services.proxy.judging.config import HealthChecks, dial_address
 
 
 class PartlyBuilt(StrictModel):
@@ -36,41 +36,14 @@ class PartlyBuilt(StrictModel):
         return value
 
 
-def _dial_address(text: str) -> str:
-    if "{" in text:
-        raise ValueError("placeholders in dial addresses are known to Caddy, not built here yet")
-    address = NetworkAddress.parse(text)
-    if not address.is_stream or address.is_fd:
-        raise ValueError(f"{text!r} cannot be dialled: use host:port or unix//path")
-    if address.start_port != address.end_port:
-        raise ValueError(f"{text!r} is a range of ports: list its upstreams one by one")
-    return text
-
-
 def _network(text: str) -> str:
     if text != "private_ranges":
         ipaddress.ip_network(text, strict=False)
     return text
 
 
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return text
-
-
-def _status(value: int) -> int:
-    if not (1 <= value <= 5 or 100 <= value <= 599):
-        raise ValueError("must be a status code, or one digit for a class (2 means 2xx)")
-    return value
-
-
-DialAddress = Annotated[str, AfterValidator(_dial_address)]
+DialAddress = Annotated[str, AfterValidator(dial_address)]
 """``host:port`` or ``unix//path``, kept as written: it names the upstream everywhere."""
-StatusCode = Annotated[int, AfterValidator(_status)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class UpstreamConfig(StrictModel):
@@ -97,50 +70,6 @@ class LoadBalancing(PartlyBuilt):
         if self.try_duration and not self.try_interval:
             return 0.25
         return self.try_interval
-
-
-class ActiveChecks(PartlyBuilt):
-    """Probes that the health room sends. ``uri`` wins over the deprecated ``path``."""
-
-    unbuilt = frozenset({"upstream"})
-
-    uri: str = ""
-    path: str = ""
-    upstream: str = ""
-    port: int = Field(default=0, ge=0, le=65535)
-    headers: dict[str, list[str]] = Field(default_factory=dict)
-    method: str = "GET"
-    body: str = ""
-    follow_redirects: bool = False
-    interval: Duration = Field(default=30.0, gt=0)
-    timeout: Duration = Field(default=5.0, gt=0)
-    passes: int = Field(default=1, ge=1)
-    fails: int = Field(default=1, ge=1)
-    max_size: int = Field(default=0, ge=0)
-    expect_status: StatusCode | None = None
-    expect_body: Pattern = ""
-
-    @property
-    def target(self) -> str:
-        """The path and query to probe."""
-        return self.uri or self.path or "/"
-
-
-class PassiveChecks(StrictModel):
-    """What the proxy concludes from its own requests; off while ``fail_duration`` is 0."""
-
-    fail_duration: Duration = Field(default=0.0, ge=0)
-    max_fails: int = Field(default=1, ge=1)
-    unhealthy_request_count: int = Field(default=0, ge=0)
-    unhealthy_status: list[StatusCode] = Field(default_factory=list)
-    unhealthy_latency: Duration = Field(default=0.0, ge=0)
-
-
-class HealthChecks(StrictModel):
-    """Both kinds of checks; either may be absent."""
-
-    active: ActiveChecks | None = None
-    passive: PassiveChecks | None = None
 
 
 class ProxyHeaders(StrictModel):

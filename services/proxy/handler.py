@@ -11,9 +11,10 @@ from quantum.http.forwarding import Networks, add_via, fields_for_upstream, stri
 from quantum.http.message import Request, Response
 from quantum.modules.lifetime import Provision
 from quantum.tasks import TaskSet
-from services.proxy.config import HttpTransportConfig, PassiveChecks, ReverseProxyConfig
+from services.proxy.config import HttpTransportConfig, ReverseProxyConfig
 from services.proxy.exchange import Outgoing, attempt
 from services.proxy.header_changes import HeaderChanges
+from services.proxy.judging.judge import Judge
 from services.proxy.observations import Observations
 from services.proxy.retry import Tried, seconds_until_retry
 from services.proxy.selection.config import PlainPolicy
@@ -35,11 +36,8 @@ class ReverseProxy:
 
     def __init__(self, config: ReverseProxyConfig, provision: Provision) -> None:
         self._balancing = config.load_balancing
-        self._passive = config.health_checks.passive or PassiveChecks()
-        self._is_judging = bool(self._passive.unhealthy_status or self._passive.unhealthy_latency)
         self._log = provision.log
         self._loop = asyncio.get_running_loop()
-        self._observations: Observations = provision.get(Observations)
         self._upstreams: Upstreams = provision.get(Upstreams)
         self._transport = _transport(config, provision)
         self._policy = _policy(config, provision)
@@ -49,6 +47,8 @@ class ReverseProxy:
         self._tunnels = Tunnels(config.stream_timeout, config.stream_close_delay)
         self._leave: list[Callable[[], None]] = []
         self.roster = self._enrol(config, provision.get(Standings))
+        observations: Observations = provision.get(Observations)
+        self._judge = Judge(config.health_checks, self.roster, observations)
         provision.on_cleanup(self._close)
 
     def _enrol(self, config: ReverseProxyConfig, standings: Standings) -> Roster:
@@ -56,19 +56,26 @@ class ReverseProxy:
             Member(position, one, self._upstreams.join(one.dial), self._transport.pool(one.dial))
             for position, one in enumerate(config.upstreams)
         ]
-        roster = Roster(members, config.health_checks.passive)
-        if config.health_checks.active is not None:
-            for member in members:
+        checks = config.health_checks
+        roster = Roster(members, checks)
+        for member in members:
+            if checks.active is not None:
                 key = standing_key(config.checker_id(member.address), member.address)
-                self._leave.append(standings.listen(key, partial(self._stand, roster, member)))
+                heard = partial(self._stand, roster, member, "down")
+                self._leave.append(standings.listen(key, heard))
+            if checks.passive is not None or checks.outlier is not None:
+                key = standing_key(checks.passive_id(member.address), member.address)
+                heard = partial(self._stand, roster, member, "together")
+                self._leave.append(standings.listen(key, heard))
         return roster
 
-    def _stand(self, roster: Roster, member: Member, reason: str) -> None:
-        if member.down == reason:
+    def _stand(self, roster: Roster, member: Member, kind: str, reason: str) -> None:
+        before = getattr(member, kind)
+        if before == reason:
             return
         event = "upstream_marked_down" if reason else "upstream_marked_up"
-        self._log.info(event, upstream=member.address, reason=reason or member.down)
-        member.down = reason
+        self._log.info(event, upstream=member.address, reason=reason or before)
+        setattr(member, kind, reason)
         roster.refresh()
 
     async def _close(self) -> None:
@@ -76,6 +83,7 @@ class ReverseProxy:
         for leave in self._leave:
             leave()
         self.roster.close()
+        self._judge.close()
         for member in self.roster.members:
             self._upstreams.leave(member.upstream)
         self._tunnels.retire()
@@ -95,6 +103,9 @@ class ReverseProxy:
                 available = tuple(m for m in available if m not in failed) or available
             if available:
                 member = self._policy.choose(available, request)
+                if member.breaker is not None:
+                    member.breaker.chosen(self._loop.time())
+                member.upstream.retries += retries > 0
                 self._address(outgoing, member)
                 try:
                     sent = self._loop.time()
@@ -123,9 +134,7 @@ class ReverseProxy:
         self, member: Member, outgoing: Outgoing, response: Response, took: float
     ) -> Response:
         """Make the upstream's answer ours."""
-        member.upstream.seconds += took
-        if self._is_judging or self._observations.failing:
-            self._judge(member, response.status, took)
+        self._judge.answered(member, response.status, took)
         headers, request = response.headers, outgoing.request
         strip_hop_by_hop(headers)
         add_via(headers, "HTTP/1.1")
@@ -135,24 +144,9 @@ class ReverseProxy:
             headers.add(b"set-cookie", request.vars[SET_COOKIE_VAR])
         return response
 
-    def _judge(self, member: Member, status: int, took: float) -> None:
-        """Passive checks: an answer may count against the upstream as well."""
-        passive = self._passive
-        reason = ""
-        if passive.unhealthy_status and is_status_in(status, passive.unhealthy_status):
-            reason = f"status {status}"
-        elif passive.unhealthy_latency and took >= passive.unhealthy_latency:
-            reason = f"answered after {took:.3f} s"
-        if reason:
-            member.upstream.count_failure(reason, passive.fail_duration)
-            self._observations.failed(member.address, reason)
-        else:
-            self._observations.succeeded(member.address)
-
     def _note_failure(self, member: Member, failure: UpstreamFailed, request: Request) -> None:
         failure.address = member.address
-        member.upstream.count_failure(failure.reason, self._passive.fail_duration)
-        self._observations.failed(member.address, failure.reason)
+        self._judge.failed(member, failure.reason)
         self._log.warning(
             "upstream_failed",
             upstream=member.address,
@@ -172,11 +166,6 @@ class ReverseProxy:
         if not members:
             return "none is configured"
         return "; ".join(f"{m.address} {self.roster.reason_against(m) or 'full'}" for m in members)
-
-
-def is_status_in(status: int, codes: list[int]) -> bool:
-    """Whether ``codes`` name ``status``, itself or its class by one digit (5 means 5xx)."""
-    return status in codes or status // 100 in codes
 
 
 def _transport(config: ReverseProxyConfig, provision: Provision) -> HttpTransport:

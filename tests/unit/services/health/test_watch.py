@@ -13,17 +13,22 @@ from quantum.testing.context import make_context, make_revision
 from services.health.checks import checks_of
 from services.health.service import HealthService
 from services.health.verdict import Sample
+from services.proxy.judging.config import HealthChecks
 
 SPEC = ModuleSpec("http.handlers.reverse_proxy", "proxy", "x:Y", "x:Y", terminal=True)
 
 
-def proxy(*dials, path="/h", interval=10.0, passes=1, fails=1):
-    """Return what health sees of a reverse_proxy: nothing but these attributes."""
-    active = SimpleNamespace(
-        target=path, port=0, interval=interval, timeout=1.0, passes=passes, fails=fails
-    )
+def proxy(*dials, path="/h", interval=10.0, passes=1, fails=1, **checks):
+    """Return what health sees of a reverse_proxy: its checks and its upstreams."""
+    active = {
+        "uri": path,
+        "interval": f"{interval}s",
+        "timeout": "1s",
+        "passes": passes,
+        "fails": fails,
+    }
     config = SimpleNamespace(
-        health_checks=SimpleNamespace(active=active),
+        health_checks=HealthChecks.parse({"active": active, **checks}),
         transport=None,
         upstreams=[SimpleNamespace(dial=dial) for dial in dials],
         checker_id=lambda dial: f"c{path}{dial}",
@@ -34,11 +39,11 @@ def proxy(*dials, path="/h", interval=10.0, passes=1, fails=1):
 class World:
     """A health room, its bucket, and what its probes find."""
 
-    def __init__(self, tmp_path, bus=None, clock=None):
+    def __init__(self, tmp_path, bus=None, clock=None, process="p1"):
         self.clock = clock or ManualClock()
         self.bus = bus or MemoryBus(clock=self.clock)
         self.context = make_context("health", tmp_path, bus=self.bus, clock=self.clock)
-        self.service = HealthService(self.context)
+        self.service = HealthService(self.context, process)
         self.sick: dict[str, str] = {}
         self.probed: list[str] = []
 

@@ -1,0 +1,103 @@
+"""One handler's judgement of its upstreams from its own requests: passive checks, breakers, outliers.
+
+It acts at once and alone; what all proxies see together comes back from the health room as standings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from quantum.outliers import Ejections, Series
+from services.proxy.judging.breaker import Breaker
+from services.proxy.judging.config import HealthChecks, PassiveChecks
+from services.proxy.observations import Observations
+from services.proxy.upstreams import Member, Roster
+
+LOOK_SECONDS = 1.0
+"""How often figures are looked at for outliers."""
+
+
+class Judge:
+    """Hears every outcome; tells the roster when it changes what may be chosen."""
+
+    def __init__(self, checks: HealthChecks, roster: Roster, observations: Observations) -> None:
+        self._passive = checks.passive or PassiveChecks()
+        self._rates_answers = bool(
+            self._passive.unhealthy_status or self._passive.unhealthy_latency
+        )
+        self._roster = roster
+        self._observations = observations
+        self._loop = asyncio.get_running_loop()
+        self._has_breakers = checks.circuit_breaker is not None
+        if checks.circuit_breaker is not None:
+            for member in roster.members:
+                member.breaker = Breaker(checks.circuit_breaker)
+        self._outlier = checks.outlier
+        self._timer: asyncio.TimerHandle | None = None
+        if self._outlier is not None:
+            self._ejections = Ejections(self._outlier)
+            self._series = {m.address: Series(self._outlier.window) for m in roster.members}
+            self._look_for_outliers()
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def answered(self, member: Member, status: int, took: float) -> None:
+        """Judge an answer."""
+        upstream = member.upstream
+        upstream.answered(took, self._loop.time(), is_error=status >= 500)
+        if self._rates_answers:
+            self._rate(member, status, took)
+        elif self._observations.failing:
+            self._observations.succeeded(member.address)
+        if self._has_breakers:
+            self._note(member, ok=status < 500)
+
+    def failed(self, member: Member, reason: str) -> None:
+        """Judge an attempt without an answer."""
+        member.upstream.count_failure(reason, self._passive.fail_duration)
+        self._observations.failed(member.address, reason)
+        if self._has_breakers:
+            self._note(member, ok=False)
+
+    def _rate(self, member: Member, status: int, took: float) -> None:
+        """Passive checks: an answer may count against the upstream as well."""
+        passive, reason = self._passive, ""
+        if passive.unhealthy_status and is_status_in(status, passive.unhealthy_status):
+            reason = f"status {status}"
+        elif passive.unhealthy_latency and took >= passive.unhealthy_latency:
+            reason = f"answered after {took:.3f} s"
+        if reason:
+            member.upstream.strike(reason, passive.fail_duration)
+            self._observations.failed(member.address, reason)
+        elif self._observations.failing:
+            self._observations.succeeded(member.address)
+
+    def _note(self, member: Member, *, ok: bool) -> None:
+        breaker, now = member.breaker, self._loop.time()
+        assert breaker is not None
+        if breaker.note(now, ok=ok):
+            self._roster.refresh()
+            if breaker.until > now:
+                self._loop.call_later(breaker.until - now, self._roster.refresh)
+
+    def _look_for_outliers(self) -> None:
+        assert self._outlier is not None
+        now = self._loop.time()
+        figures = {}
+        for member in self._roster.members:
+            series = self._series[member.address]
+            series.note(now, member.upstream.figures())
+            figures[member.address] = series.since(self._ejections.counts_from(member.address, now))
+        if self._ejections.consider(len(self._roster.members), figures, now):
+            for member in self._roster.members:
+                member.ejected = self._ejections.out.get(member.address, "")
+            self._roster.refresh()
+        self._timer = self._loop.call_later(LOOK_SECONDS, self._look_for_outliers)
+
+
+def is_status_in(status: int, codes: list[int]) -> bool:
+    """Whether ``codes`` name ``status``, itself or its class by one digit (5 means 5xx)."""
+    return status in codes or status // 100 in codes
