@@ -6,7 +6,7 @@ Digests of several processes add up, bucket by bucket.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 GROWTH = 1.2
 SMALLEST = 1e-4
@@ -26,12 +26,13 @@ def bucket_of(seconds: float) -> int:
 class LatencyDigest:
     """Counts since it was made, and those of the recent past: two windows, the older is dropped whole."""
 
-    __slots__ = ("_began", "_older", "_window", "_younger")
+    __slots__ = ("_began", "_older", "_past", "_window", "_younger")
 
     def __init__(self, now: float, window: float = 60.0) -> None:
         """``window`` in seconds: quantiles speak of the last one to two windows."""
         self._began = now
         self._window = window
+        self._past: dict[int, int] = {}
         self._older: dict[int, int] = {}
         self._younger: dict[int, int] = {}
 
@@ -48,14 +49,22 @@ class LatencyDigest:
             self._turn(now)
         return merged((self._older, self._younger))
 
+    def total(self) -> dict[int, int]:
+        """Return the counts since it was made."""
+        return merged((self._past, self._older, self._younger))
+
     def _turn(self, now: float) -> None:
         is_stale = now - self._began > 2 * self._window
+        dropped = (
+            (self._past, self._older, self._younger) if is_stale else (self._past, self._older)
+        )
+        self._past = merged(dropped)
         self._older = {} if is_stale else self._younger
         self._younger = {}
         self._began = now
 
 
-def merged(digests: tuple[Mapping[int, int], ...] | list[Mapping[int, int]]) -> dict[int, int]:
+def merged(digests: Iterable[Mapping[int, int]]) -> dict[int, int]:
     """Return the sum of several digests."""
     total: dict[int, int] = {}
     for digest in digests:
@@ -73,3 +82,9 @@ def quantile(buckets: Mapping[int, int], share: float) -> float | None:
         if seen >= rank and seen:
             return float(SMALLEST * GROWTH ** (bucket - 0.5)) if bucket else SMALLEST
     return None
+
+
+def count_up_to(buckets: Mapping[int, int], seconds: float) -> int:
+    """Return how many were not slower than ``seconds``, to the precision of a bucket."""
+    last = bucket_of(seconds)
+    return sum(count for bucket, count in buckets.items() if bucket <= last)

@@ -9,7 +9,7 @@ away everybody goes on as before: who checked, checks, and nothing is handed ove
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -39,7 +39,7 @@ class Leases:
         self._log = log
         self._value = ProbeLease(process=process)
         self._on_change = on_change
-        self._wanted: set[str] = set()
+        self._wanted: dict[str, None] = {}
         self._held: dict[str, int] = {}
         self._others: dict[str, str] = {}
         self._bucket: KeyValue[ProbeLease] | None = None
@@ -64,9 +64,9 @@ class Leases:
         if self._subscription is not None:
             await self._subscription.aclose()
 
-    def want(self, keys: set[str]) -> None:
+    def want(self, keys: Iterable[str]) -> None:
         """Hold, as far as they are free, the leases of exactly ``keys`` from now on."""
-        self._wanted = set(keys)
+        self._wanted = dict.fromkeys(keys)
         self._tasks.start(self._round())
 
     async def _keep(self) -> None:
@@ -105,7 +105,7 @@ class Leases:
         self._on_change(key, True)
 
     async def _release_unwanted(self) -> None:
-        for key in self._held.keys() - self._wanted:
+        for key in self._held.keys() - self._wanted.keys():
             del self._held[key]
             self._on_change(key, False)
             if self._bucket is not None and self._bus.is_connected:

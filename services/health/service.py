@@ -110,7 +110,7 @@ class HealthService:
             else:
                 watch.revision = self._revision
         self._reports.keep_only({check.upstream for check in checks.values()})
-        self._leases.want(checks.keys() | ({TOGETHER} if self._together else set()))
+        self._leases.want([*checks, *([TOGETHER] if self._together else [])])
 
     def _found_checks(self) -> dict[str, Check]:
         found = {}

@@ -50,5 +50,5 @@ MANIFEST = Manifest(
             for name, model, policy, summary in _POLICIES
         ),
     ),
-    subjects=("quantum.proxy.upstream_observed",),
+    subjects=("quantum.proxy.upstream_observed", "quantum.proxy.upstreams_measured"),
 )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from quantum.hop.resolve import SERVICE_REVISION
-from quantum.http.headers import Headers
-from quantum.http.message import Request, Response
 from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.service.handlers import HandlerRoom
 from services.proxy.handler import ReverseProxy
-from services.proxy.observations import Observations, UpstreamCollector
+from services.proxy.judging.figures import Exchange, UpstreamCollector
+from services.proxy.judging.report import Report, UpstreamReport
+from services.proxy.observations import Observations
 from services.proxy.standing import Standings
-from services.proxy.upstreams import Upstream, Upstreams
+from services.proxy.upstreams import Upstreams
 
 DRAIN_POLL_SECONDS = 0.05
 """How often a stopping room looks whether its last request has ended."""
@@ -35,13 +34,16 @@ class ProxyService:
                 Observations: self._observations,
             },
         )
+        self._figures = Exchange(self._upstreams, context.bus, context.clock)
+        self._report = Report(self._figures, context.clock)
         UpstreamCollector(self._upstreams, context.metrics)
         self._revision: Revision | None = None
 
     async def start(self) -> None:
         """Watch the standings; offer ``upstreams`` to other rooms."""
         await self._standings.start()
-        report = UpstreamReport(self)
+        await self._figures.start()
+        report = UpstreamReport(self.report)
         self._context.hop.table.install("proxy", SERVICE_REVISION, {"upstreams": report})
 
     async def prepare(self, revision: Revision) -> Prepared:
@@ -63,17 +65,11 @@ class ProxyService:
         await self._room.aclose()
         await self._standings.aclose()
         await self._observations.aclose()
+        await self._figures.aclose()
 
     def report(self) -> list[dict[str, Any]]:
         """Return the state of every upstream of the active configuration, once per address."""
-        rows: dict[str, dict[str, Any]] = {}
-        for roster in self._rosters():
-            for member in roster.members:
-                reason = roster.reason_against(member)
-                row = rows.setdefault(member.address, _row(member.upstream))
-                if reason:
-                    row.update(healthy=False, reason=reason)
-        return list(rows.values())
+        return self._report.rows(self._rosters())
 
     def _rosters(self) -> Any:
         if self._revision is None:
@@ -82,28 +78,6 @@ class ProxyService:
             handler = self._context.hop.table.find("proxy", self._revision.id, module.path)
             if isinstance(handler, ReverseProxy):
                 yield handler.roster
-
-
-def _row(upstream: Upstream) -> dict[str, Any]:
-    return {
-        "address": upstream.address,
-        "num_requests": upstream.in_flight,
-        "fails": upstream.fails,
-        "healthy": True,
-        "reason": "",
-    }
-
-
-class UpstreamReport:
-    """The service handler ``upstreams``: GET answers a JSON list."""
-
-    def __init__(self, service: ProxyService) -> None:
-        self._service = service
-
-    async def handle(self, request: Request) -> Response:
-        """Answer with the state of this process's upstreams."""
-        body = json.dumps(self._service.report()).encode()
-        return Response(200, Headers([(b"content-type", b"application/json")]), body)
 
 
 class _Swap:

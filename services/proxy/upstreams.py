@@ -27,8 +27,8 @@ class Upstream:
     """One backend address: counters, and failures not yet forgotten."""
 
     __slots__ = (
-        "_changed", "address", "answers", "errors", "failed", "fails", "in_flight", "last_failure",
-        "latency", "requests", "retries", "seconds", "strikes", "users",
+        "_changed", "address", "answers", "classes", "ejections", "errors", "failed", "fails",
+        "in_flight", "last_failure", "latency", "requests", "retries", "seconds", "strikes", "users",
     )  # fmt: skip
 
     def __init__(self, address: str) -> None:
@@ -41,6 +41,9 @@ class Upstream:
         self.errors = 0
         self.strikes = 0
         self.retries = 0
+        self.ejections = 0
+        self.classes = [0] * 10
+        """Answers by the first digit of their status."""
         self.seconds = 0.0
         self.latency = LatencyDigest(asyncio.get_running_loop().time())
         self.last_failure = ""
@@ -55,11 +58,13 @@ class Upstream:
         """Stop calling it."""
         self._changed.discard(changed)
 
-    def answered(self, took: float, now: float, *, is_error: bool) -> None:
+    def answered(self, status: int, took: float, now: float) -> None:
         """Note an answer whose head took ``took`` seconds."""
         self.answers += 1
         self.seconds += took
-        self.errors += is_error
+        self.classes[status // 100] += 1
+        if status >= 500:
+            self.errors += 1
         self.latency.note(took, now)
 
     def count_failure(self, reason: str, remember: float) -> None:
@@ -218,6 +223,10 @@ class Roster:
             return "warming"
         return "full" if member.is_full else "healthy"
 
+    def now(self) -> float:
+        """Return the time that ``since`` of members is counted in."""
+        return self._loop.time()
+
     def close(self) -> None:
         """Stop watching."""
         for upstream in {member.upstream for member in self.members}:
@@ -232,6 +241,7 @@ class Roster:
             member.reason = reason
             return
         member.reason, member.since, member.warm_from = reason, now, None
+        member.upstream.ejections += bool(reason)
         if not reason and self._slow_start is not None:
             member.warm_from = now
             self._loop.call_later(self._slow_start.duration, self._warmed, member, now)

@@ -46,8 +46,7 @@ class Judge:
 
     def answered(self, member: Member, status: int, took: float) -> None:
         """Judge an answer."""
-        upstream = member.upstream
-        upstream.answered(took, self._loop.time(), is_error=status >= 500)
+        member.upstream.answered(status, took, self._loop.time())
         if self._rates_answers:
             self._rate(member, status, took)
         elif self._observations.failing:
