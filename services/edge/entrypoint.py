@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from quantum.net.listen import BACKLOG, KeepAlive, close_all, tune
 from quantum.tasks import TaskSet
 from services.edge.admission import Admission
-from services.edge.handshake import ChooseContext, TlsConnection, facts_of
 from services.edge.protocols import make_protocol
 from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
@@ -24,6 +23,7 @@ from services.edge.protocols.h3.listener import (
     open_datagrams,
 )
 from services.edge.protocols.host import HttpConnection, Site
+from services.edge.tls.handshake import ChooseContext, TlsConnection, facts_of
 
 POLL_SECONDS = 0.05
 """How often a drain looks whether all connections are gone."""

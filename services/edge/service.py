@@ -18,14 +18,14 @@ from services.edge.certificates import CertificateStore
 from services.edge.challenges import ChallengeAnswers
 from services.edge.config import ConnectionPolicy, HttpApp, Server
 from services.edge.entrypoint import Entrypoint, Surroundings
+from services.edge.listening.sharing import SOLE, is_served_by
 from services.edge.metrics import RequestMetrics
-from services.edge.policies import Policies
 from services.edge.protocols import alpn_for
 from services.edge.protocols.h1_head import Stamps
 from services.edge.protocols.h3.listener import QuicSettings
 from services.edge.protocols.host import Site
-from services.edge.sharing import SOLE, is_served_by
 from services.edge.sites import SiteBuilder
+from services.edge.tls.policies import Policies
 
 UNUSED_GRACE = 30.0
 """Seconds for the connections of an address that a new configuration no longer has, when it sets no

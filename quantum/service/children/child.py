@@ -13,7 +13,7 @@ from typing import Any
 
 from quantum.errors import ConfigError, QuantumError
 from quantum.service.api import Revision, State
-from quantum.service.children.channel import Channel, Message, encode
+from quantum.service.children.channel import Channel, Message
 from quantum.service.children.fate import die_with_parent
 from quantum.service.children.figures import Family
 from quantum.tasks import TaskSet
@@ -29,12 +29,15 @@ class WorkerEnded(QuantumError):
 
 
 class Child:
-    """One process. Made by ``Child.spawn``; what it was asked is answered, or fails when it ends."""
+    """One process. Made by ``Child.spawn``; what it was asked is answered, or fails when it ends.
+
+    It has loaded its program and does nothing until it is told, once, which worker it is (``begin``).
+    """
 
     def __init__(
-        self, number: int, process: asyncio.subprocess.Process, channel: Channel, tasks: TaskSet
+        self, process: asyncio.subprocess.Process, channel: Channel, tasks: TaskSet
     ) -> None:
-        self.number = number
+        self.number = 0
         self.state = State.STARTING
         self.figures: list[Family] = []
         self.status: dict[str, Any] = {}
@@ -42,13 +45,11 @@ class Child:
         self._channel = channel
         self._asked: dict[tuple[str, int], asyncio.Future[Message]] = {}
         self._reports = itertools.count(1)
-        self._hearing = tasks.start(self._hear(), f"worker {number}")
+        self._hearing = tasks.start(self._hear(), "hear")
 
     @classmethod
-    async def spawn(
-        cls, number: int, command: Sequence[str], settings: Message, tasks: TaskSet
-    ) -> Child:
-        """Start a process and hand it its settings; OSError when it cannot be started."""
+    async def spawn(cls, command: Sequence[str], tasks: TaskSet) -> Child:
+        """Start a process; OSError when it cannot be started."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -63,9 +64,13 @@ class Child:
             except BaseException:
                 ours.close()
                 raise
-        ours.sendall(encode(settings))
         ours.setblocking(False)
-        return cls(number, process, await Channel.open(ours), tasks)
+        return cls(process, await Channel.open(ours), tasks)
+
+    def begin(self, number: int, settings: Message) -> None:
+        """Make it worker ``number``."""
+        self.number = number
+        self._channel.send(**settings)
 
     @property
     def pid(self) -> int:

@@ -30,6 +30,8 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.05, 10.0
 LONG_LIFE_SECONDS = 10.0
 COMMIT_SECONDS = 5.0
 """How long a change waits for the workers to say that it is in force; they take milliseconds."""
+SPARE_SECONDS = 1.0
+"""After a start, before the next process is loaded: it shall not compete with the one that starts."""
 OVERTIME_SECONDS = 3.0
 """Beyond the grace of a stop, before a worker is killed; less than the runner gives us."""
 
@@ -69,6 +71,7 @@ class Workers:
         self._changes = itertools.count(1)
         self._committing: list[asyncio.Future[Message]] = []
         self._departed: list[Family] = []
+        self._spare: Child | None = None
         self._is_complete = False
         self._deaths = Counter(
             "quantum_process_worker_deaths_total", "Workers that ended unasked", registry=metrics
@@ -91,6 +94,7 @@ class Workers:
             if failure is not None:
                 raise failure
         self._is_complete = True
+        self._lives.start(self._load_spare(), "spare")
 
     async def _keep(self, number: int, first: asyncio.Future[None]) -> None:
         """Have one worker running, always."""
@@ -114,12 +118,11 @@ class Workers:
     async def _run_one(self, number: int, first: asyncio.Future[None]) -> QuantumError:
         """Start a worker and return when it ended, with what is known of the reason."""
         try:
-            child = await Child.spawn(
-                number, self._crew.command, self._crew.settings(number), self._tasks
-            )
+            child = await self._take_spare()
         except OSError as error:
             return QuantumError(f"worker {number} was not started: {error}")
         self._children[number] = child
+        child.begin(number, self._crew.settings(number))
         try:
             await self._provision(child)
         except QuantumError as error:
@@ -134,6 +137,23 @@ class Workers:
         self._departed = merge([self._departed, lasting(child.figures)])
         child.figures = []
         return QuantumError(f"ended by signal {-code}" if code < 0 else f"exit status {code}")
+
+    async def _take_spare(self) -> Child:
+        """Return a process that has loaded its program; loading takes longer than all the rest."""
+        spare, self._spare = self._spare, None
+        if self._is_complete:
+            self._lives.start(self._load_spare(), "spare")
+        if spare is not None and spare.is_alive:
+            return spare
+        return await Child.spawn(self._crew.command, self._tasks)
+
+    async def _load_spare(self) -> None:
+        await self._clock.sleep(SPARE_SECONDS)
+        if self._spare is None or not self._spare.is_alive:
+            try:
+                self._spare = await Child.spawn(self._crew.command, self._tasks)
+            except OSError as error:
+                self._log.warning("worker_spare_not_started", reason=str(error))
 
     async def _provision(self, child: Child) -> None:
         """Bring a new worker to the revision in force, between two changes of it."""
@@ -151,6 +171,9 @@ class Workers:
     async def stop(self, grace: float) -> None:
         """Let them drain; QuantumError when some had to be killed, or ended badly."""
         await self._lives.aclose()
+        if self._spare is not None:
+            self._spare.kill()
+            await self._spare.ended()
         children = [c for c in self._children.values() if c.is_alive]
         for child in children:
             child.stop()

@@ -9,7 +9,7 @@ import pytest
 from quantum.net.client_hello import ClientHello
 from quantum.net.tls import TlsSettings
 from services.edge.config import ConnectionPolicy
-from services.edge.policies import Policies
+from services.edge.tls.policies import Policies
 
 
 class Store:
