@@ -116,7 +116,7 @@ class Client:
     """One WebSocket connection."""
 
     __slots__ = (
-        "_hub", "_is_closing", "_is_writing", "_operate", "_queue", "_queued", "_reader", "_stream",
+        "_hub", "_is_closing", "_is_over", "_is_writing", "_operate", "_queue", "_queued", "_reader", "_stream",
         "_writer", "client_id", "last_heard",
     )  # fmt: skip
 
@@ -130,6 +130,7 @@ class Client:
         self._writer: asyncio.Task[None] | None = None
         self._is_writing = False
         self._is_closing = False
+        self._is_over = False
         self.client_id: str | None = None
         self.last_heard = hub.clock.monotonic()
 
@@ -143,6 +144,8 @@ class Client:
                 self.last_heard = self._hub.clock.monotonic()
                 for message in self._reader.feed(data):
                     await self._receive(message)
+                if self._is_over:  # both sides said close: the server ends the connection (§7.1.1)
+                    break
         except ProtocolFailure as failure:
             self.close(failure.code, failure.reason)
         except BodyAborted:
@@ -186,6 +189,7 @@ class Client:
         elif message.opcode is Opcode.CLOSE:
             code = CloseCode.NO_STATUS if message.code == CloseCode.NO_STATUS else message.code
             self.close(code)
+            self._is_over = True
         elif message.opcode is Opcode.BINARY:
             self.close(CloseCode.UNSUPPORTED, "messages are text")
         elif message.opcode is Opcode.TEXT:
