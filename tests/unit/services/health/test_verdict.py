@@ -1,9 +1,13 @@
 """What samples mean."""
 
+from datetime import timedelta
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.health.verdict import Sample, Verdict, judge
+from quantum.testing.clock import EPOCH
+from services.health.verdict import Sample, Verdict, judge, passes_needed
 
 GOOD, BAD = Sample(True), Sample(False, "status 500")
 
@@ -71,3 +75,13 @@ def test_a_full_run_of_equal_samples_always_decides(history, passes, fails):
 def test_a_verdict_that_is_down_has_a_reason_and_one_that_is_up_has_none(history, passes, fails):
     verdict = after(*history, passes=passes, fails=fails)
     assert bool(verdict.reason) is not verdict.healthy
+
+
+@pytest.mark.parametrize(("falls", "needed"), [(0, 2), (3, 2), (4, 4), (5, 8), (6, 16), (20, 16)])
+def test_falls_within_the_window_raise_the_number_of_passes(falls, needed):
+    times = [EPOCH - timedelta(seconds=10 * n) for n in range(falls)]
+    assert passes_needed(2, times, EPOCH) == needed
+
+
+def test_falls_of_long_ago_are_forgotten():
+    assert passes_needed(1, [EPOCH - timedelta(minutes=11)] * 9, EPOCH) == 1
