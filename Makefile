@@ -8,7 +8,8 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 $(VENV)-uv/bin/uv:
-	python3 -m venv $(VENV)-uv && $(VENV)-uv/bin/pip install --quiet uv
+	@python3 -m venv $(VENV)-uv && $(VENV)-uv/bin/pip install --quiet uv || \
+		{ rm -rf $(VENV)-uv; echo "make: needs Python 3.11+ with its venv module (Debian: apt-get install python3-venv)"; exit 1; }
 
 setup: $(VENV)/.ready ## make the virtual environment from the lock
 

@@ -9,7 +9,6 @@ SOURCE = ("quantum", "services")
 
 DOORS: dict[str, tuple[str, ...]] = {
     "nats": ("quantum/bus/nats.py", "quantum/bus/nats/"),
-    "httptools": ("quantum/wire/",),
     "ngh2": ("quantum/wire/",),
     "aioquic": ("services/edge/", "services/proxy/transports/"),
     "acme": ("services/certs/",),

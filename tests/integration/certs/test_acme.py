@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts, Request
 from quantum.testing.certificates import make_certificates
 from quantum.testing.context import TestContext, make_context
+from quantum.testing.debian import has_program
 from quantum.testing.topology import free_port
 from services import catalog
 from services.certs import book
@@ -27,8 +27,8 @@ from services.certs.service import CertsService
 from services.edge.challenges import PREFIX, ChallengeAnswers
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("pebble") and shutil.which("pebble-challtestsrv")),
-    reason="needs Debian's package pebble",
+    not (has_program("pebble", "pebble") and has_program("pebble-challtestsrv", "pebble")),
+    reason="Debian's package pebble is not here and cannot be installed",
 )
 
 
