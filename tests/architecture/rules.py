@@ -78,7 +78,11 @@ def config_floor_violations(root: Path) -> list[str]:
             continue
         for module, line in imported(path):
             top, _, rest = module.partition(".")
-            if (top == "quantum" and rest.partition(".")[0] not in CONFIG_FLOORS) or (top == "services" and module.split(".")[1:2] != [place.parts[1]]) or top in DOORS:
+            if (
+                (top == "quantum" and rest.partition(".")[0] not in CONFIG_FLOORS)
+                or (top == "services" and module.split(".")[1:2] != [place.parts[1]])
+                or top in DOORS
+            ):
                 found.append(f"{place.as_posix()}:{line} imports {module}")
     return found
 
