@@ -16,20 +16,24 @@ _HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
 
 @dataclass(frozen=True)
 class ClientHello:
-    """What was learnt; ``server_name`` is "" when none was sent, or when the hello makes no sense."""
+    """What was learnt; ``server_name`` is "" when none was sent, or when the hello makes no sense.
+
+    ``remote_ip`` is whoever sent it, "" where that is not known.
+    """
 
     server_name: str = ""
+    remote_ip: str = ""
 
 
-def read_client_hello(data: bytes) -> ClientHello | None:
+def read_client_hello(data: bytes, remote_ip: str = "") -> ClientHello | None:
     """Return the hello at the start of ``data``, None while more bytes are needed."""
     try:
         hello = _join_records(data)
         if hello is None:
-            return None if len(data) < MAX_HELLO else ClientHello()
-        return ClientHello(_server_name(hello))
+            return None if len(data) < MAX_HELLO else ClientHello("", remote_ip)
+        return ClientHello(_server_name(hello), remote_ip)
     except (IndexError, ValueError):
-        return ClientHello()
+        return ClientHello("", remote_ip)
 
 
 def _join_records(data: bytes) -> bytes | None:

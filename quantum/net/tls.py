@@ -14,12 +14,31 @@ VERSIONS = {"tls1.2": ssl.TLSVersion.TLSv1_2, "tls1.3": ssl.TLSVersion.TLSv1_3}
 
 
 @dataclass(frozen=True)
+class ClientTrust:
+    """What a client must prove: a certificate that leads to one of ``roots`` (PEM).
+
+    ``required``: one without certificate is refused. ``is_exact``: ``roots`` are the certificates of the
+    clients themselves.
+    """
+
+    roots: str
+    required: bool = True
+    is_exact: bool = False
+
+
+@dataclass(frozen=True)
 class TlsSettings:
-    """What connections under one policy agree on. ``alpn`` in order of preference."""
+    """What connections under one policy agree on. ``alpn`` in order of preference.
+
+    ``ciphers`` are OpenSSL's names for TLS 1.2, ``curve`` the only group; both empty for the defaults.
+    """
 
     alpn: tuple[str, ...] = ()
     minimum: str = "tls1.2"
     maximum: str = "tls1.3"
+    ciphers: tuple[str, ...] = ()
+    curve: str = ""
+    clients: ClientTrust | None = None
 
 
 def make_server_context(chain: Path, key: Path | None, settings: TlsSettings) -> ssl.SSLContext:
@@ -37,13 +56,25 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[settings.minimum]
     context.maximum_version = VERSIONS[settings.maximum]
-    context.set_ciphers(CIPHERS_TLS12)
+    context.set_ciphers(":".join(settings.ciphers) or CIPHERS_TLS12)
+    if settings.curve:
+        context.set_ecdh_curve(settings.curve)
+    if settings.clients is not None:
+        _ask_clients(context, settings.clients)
     context.options |= (
         ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     )
     if settings.alpn:
         context.set_alpn_protocols(list(settings.alpn))
     return context
+
+
+def _ask_clients(context: ssl.SSLContext, clients: ClientTrust) -> None:
+    context.load_verify_locations(cadata=clients.roots)
+    context.verify_mode = ssl.CERT_REQUIRED if clients.required else ssl.CERT_OPTIONAL
+    if clients.is_exact:
+        # A client's own certificate is the end of its chain, though nobody signed it.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def names_to_try(name: str) -> tuple[str, ...]:

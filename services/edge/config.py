@@ -6,68 +6,26 @@ and is refused by name otherwise: a bound that is silently not kept is worse tha
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from quantum.config.model import StrictModel
+from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import Duration, NetworkAddress, StringArray
 from quantum.modules.config import ErrorRoutes, InlineModule, RouteConfig
+from services.edge.tls.config import ConnectionPolicy
 
 MAX_HEAD_BYTES = 16 * 1024
 """Caddy's ``max_header_bytes`` since June 2026."""
 
 Protocol = Literal["h1", "h2", "h2c", "h3"]
-TlsVersion = Literal["tls1.2", "tls1.3"]
-
-
-def _refuse(value: Any) -> Any:
-    if value in (None, False, 0, "", [], {}):
-        return None
-    raise ValueError("known to Caddy, not built here yet")
-
-
-NotBuilt = Annotated[Any, BeforeValidator(_refuse)]
-"""A field of Caddy's that may be present when it says nothing, and is refused when it does."""
 
 
 class StaticRanges(StrictModel):
     """``http.ip_sources.static``: addresses and CIDR ranges, or ``private_ranges``."""
 
     ranges: list[str] = Field(default_factory=list)
-
-
-class HandshakeMatch(StrictModel):
-    """Which handshakes a connection policy is for."""
-
-    sni: StringArray | None = None
-    sni_regexp: NotBuilt = None
-    remote_ip: NotBuilt = None
-    local_ip: NotBuilt = None
-
-
-class ConnectionPolicy(StrictModel):
-    """How TLS is spoken; the first policy whose ``match`` fits the client's hello is taken."""
-
-    match: HandshakeMatch = Field(default_factory=HandshakeMatch)
-    alpn: list[str] = Field(default_factory=list)
-    protocol_min: TlsVersion = "tls1.2"
-    protocol_max: TlsVersion = "tls1.3"
-    default_sni: str = ""
-    fallback_sni: str = ""
-    certificate_selection: NotBuilt = None
-    cipher_suites: NotBuilt = None
-    curves: NotBuilt = None
-    drop: bool = False
-    client_authentication: NotBuilt = None
-    insecure_secrets_log: NotBuilt = None
-    handshake_context: NotBuilt = None
-
-    @model_validator(mode="after")
-    def _versions_overlap(self) -> ConnectionPolicy:
-        if self.protocol_min > self.protocol_max:
-            raise ValueError("protocol_min is newer than protocol_max")
-        return self
 
 
 class AutomaticHttps(StrictModel):

@@ -16,7 +16,7 @@ from services.edge.admission import Admission
 from services.edge.automatic_https import is_secure_listener, plan
 from services.edge.certificates import CertificateStore
 from services.edge.challenges import ChallengeAnswers
-from services.edge.config import ConnectionPolicy, HttpApp, Server
+from services.edge.config import HttpApp, Server
 from services.edge.entrypoint import Entrypoint, Surroundings
 from services.edge.listening.sharing import SOLE, is_served_by
 from services.edge.metrics import RequestMetrics
@@ -25,6 +25,7 @@ from services.edge.protocols.h1_head import Stamps
 from services.edge.protocols.h3.listener import QuicSettings
 from services.edge.protocols.host import Site
 from services.edge.sites import SiteBuilder
+from services.edge.tls.config import ConnectionPolicy
 from services.edge.tls.policies import Policies
 
 UNUSED_GRACE = 30.0
@@ -143,7 +144,7 @@ class EdgeService:
             site = builder.build(name, server, server_plan, app)
             for index, listen in enumerate(server.listen):
                 place = f"{path}.listen[{index}]"
-                spoken = self._spoken(server, index) if server_plan.is_secure else (None, None)
+                spoken = self._spoken(path, server, index) if server_plan.is_secure else (None, None)
                 for address in listen.expand():
                     if not is_served_by(self._context.worker, address, place):
                         continue
@@ -156,11 +157,16 @@ class EdgeService:
             _add(wanted, address, Listening(site, None, None, KeepAlive(), HTTP_PORT))
         return wanted
 
-    def _spoken(self, server: Server, index: int) -> tuple[Policies, QuicSettings | None]:
+    def _spoken(
+        self, path: str, server: Server, index: int
+    ) -> tuple[Policies, QuicSettings | None]:
         """Return how a secure server speaks on ``listen[index]``: TLS over TCP, and QUIC."""
         protocols = server.protocols_at(index)
         chosen = server.tls_connection_policies or [ConnectionPolicy()]
-        policies = Policies(chosen, alpn_for(protocols), self._certificates)
+        try:
+            policies = Policies(chosen, alpn_for(protocols), self._certificates)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}.tls_connection_policies", str(error)) from error
         quic = QuicSettings(policies, allows_early=server.allow_0rtt)
         is_ip = not (server.listen[index].is_unix or server.listen[index].is_fd)
         return policies, quic if "h3" in protocols and is_ip else None

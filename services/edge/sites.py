@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from quantum.errors import ConfigError, HttpError
@@ -22,6 +23,7 @@ from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.metrics import RequestMetrics
 from services.edge.protocols.host import Exchange, Limits, Site
+from services.edge.proxying.border import BorderedProxy
 
 REDIRECTS = "remaining_auto_https_redirects"
 """Caddy's name for the server that nobody configured."""
@@ -76,7 +78,13 @@ class SiteBuilder:
     def _handler(self, module: ModuleConfig, resources: dict[type[Any], Any]) -> Any:
         if module.spec.room == self.context.room:
             return self._instance(module, resources)
-        return self.context.hop.handler(module.spec.room, self.revision.id, module.path)
+        handler = self.context.hop.handler(module.spec.room, self.revision.id, module.path)
+        border = getattr(module.config, "border", None)
+        if border is None:
+            return handler
+        compiler = resources[RouteCompiler]
+        make = partial(self._instance, resources=resources)
+        return BorderedProxy(module, border, handler, compiler, make)
 
     def _instance(self, module: ModuleConfig, resources: dict[type[Any], Any]) -> Any:
         provision = Provision(
@@ -144,7 +152,10 @@ def _before(name: str, server: Server) -> Callable[[Request], None] | None:
         path = f"apps.http.servers.{name}.trusted_proxies.ranges"
         raise ConfigError(path, str(error)) from error
     checks = [] if client.trusts_nobody else [client.resolve]
-    if server.strict_sni_host:
+    is_strict = server.strict_sni_host
+    if is_strict is None:  # who is known by a certificate for one name is not known for another
+        is_strict = any(policy.authenticates for policy in server.tls_connection_policies)
+    if is_strict:
         checks.append(_check_sni)
     if len(checks) < 2:
         return checks[0] if checks else None

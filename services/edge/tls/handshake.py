@@ -160,7 +160,7 @@ class TlsConnection(asyncio.Protocol):
             self._transport.write(PLAIN_HTTP_ON_TLS)
             self._transport.close()
             return
-        hello = read_client_hello(early)
+        hello = read_client_hello(early, self._peer_ip)
         chooser = self._host.tls
         if hello is None or chooser is None:
             return
@@ -203,6 +203,7 @@ class TlsConnection(asyncio.Protocol):
             server_name=self._server_name,
             protocol=protocol,
             resumed=bool(tls.session_reused),
+            client_certificate=tls.getpeercert(binary_form=True),
         )
         site = self._host.site
         return make_protocol(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from quantum.net.client_hello import ClientHello
-from quantum.net.tls import TlsSettings
+from quantum.net.tls import TlsSettings, bare_context
 from services.edge.certificates import CertificateStore
-from services.edge.config import ConnectionPolicy
 from services.edge.protocols.h3.quic import QuicCertificate
+from services.edge.tls.config import ConnectionPolicy
+from services.edge.tls.matching import compile_match
+from services.edge.tls.settings import settings_of
 
 
 class Policies:
@@ -22,16 +23,21 @@ class Policies:
         alpn: tuple[str, ...],
         certificates: CertificateStore,
     ) -> None:
-        """``alpn`` is offered where a policy names none; of its own, only what is in ``alpn`` can be."""
+        """``alpn`` is offered where a policy names none; of its own, only what is in ``alpn`` can be.
+
+        OSError when roots of clients' certificates cannot be read or used.
+        """
         self._certificates = certificates
         self._policies = [
-            (policy, TlsSettings(_offered(policy, alpn), policy.protocol_min, policy.protocol_max))
-            for policy in policies
+            (policy, compile_match(policy.match), settings_of(policy, alpn)) for policy in policies
         ]
+        for _, _, settings in self._policies:
+            bare_context(settings)  # what OpenSSL refuses is refused before it is in force
+        self._asks_for_sender = any(policy.match.remote_ip for policy in policies)
 
     def find(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
         """Return the context that is at hand; the fallback name is not tried before ``obtain`` failed."""
-        matched = self._match(hello)
+        matched = self._match(hello, local_ip)
         if matched is None:
             return None
         policy, settings = matched
@@ -39,7 +45,7 @@ class Policies:
 
     async def obtain(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
         """Fetch the certificate for the hello, else take the one of ``fallback_sni``."""
-        matched = self._match(hello)
+        matched = self._match(hello, local_ip)
         if matched is None:
             return None
         policy, settings = matched
@@ -50,14 +56,14 @@ class Policies:
 
     def find_quic(self, hello: ClientHello, local_ip: str) -> QuicCertificate | None:
         """Return the certificate for a QUIC handshake that is at hand, by the same policies."""
-        policy = self._match_quic(hello)
+        policy = self._match_quic(hello, local_ip)
         if policy is None:
             return None
         return self._certificates.find_quic(_name(hello, policy, local_ip))
 
     async def obtain_quic(self, hello: ClientHello, local_ip: str) -> QuicCertificate | None:
         """Fetch it, as ``obtain`` does."""
-        policy = self._match_quic(hello)
+        policy = self._match_quic(hello, local_ip)
         if policy is None:
             return None
         for name in (_name(hello, policy, local_ip), policy.fallback_sni):
@@ -65,34 +71,27 @@ class Policies:
                 return self._certificates.find_quic(name)
         return None
 
-    def _match_quic(self, hello: ClientHello) -> ConnectionPolicy | None:
+    def _match_quic(self, hello: ClientHello, local_ip: str) -> ConnectionPolicy | None:
         """Return the policy for a hello, None where QUIC could not keep what it asks for."""
-        matched = self._match(hello)
+        if self._asks_for_sender and not hello.remote_ip:
+            return None
+        matched = self._match(hello, local_ip)
         if matched is None:
             return None
         policy = matched[0]
-        if policy.client_authentication is not None or policy.protocol_max != "tls1.3":
+        if policy.authenticates or policy.curves or policy.protocol_max != "tls1.3":
             return None
         return policy
 
-    def _match(self, hello: ClientHello) -> tuple[ConnectionPolicy, TlsSettings] | None:
-        for policy, settings in self._policies:
-            names = policy.match.sni
-            if names is None or any(_fits(hello.server_name, name) for name in names):
+    def _match(
+        self, hello: ClientHello, local_ip: str
+    ) -> tuple[ConnectionPolicy, TlsSettings] | None:
+        for policy, fits, settings in self._policies:
+            if fits(hello, local_ip):
                 return None if policy.drop else (policy, settings)
         return None
-
-
-def _offered(policy: ConnectionPolicy, alpn: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in policy.alpn if name in alpn) if policy.alpn else alpn
 
 
 def _name(hello: ClientHello, policy: ConnectionPolicy, local_ip: str) -> str:
     """Return the name to have a certificate for: asked, configured, or the address connected to."""
     return hello.server_name or policy.default_sni.lower() or local_ip
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a name fits a pattern in which ``*`` stands for one label."""
-    labels, wanted = name.split("."), pattern.lower().split(".")
-    return len(labels) == len(wanted) and all(map(fnmatchcase, labels, wanted))

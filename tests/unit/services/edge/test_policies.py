@@ -8,7 +8,7 @@ import pytest
 
 from quantum.net.client_hello import ClientHello
 from quantum.net.tls import TlsSettings
-from services.edge.config import ConnectionPolicy
+from services.edge.tls.config import ConnectionPolicy
 from services.edge.tls.policies import Policies
 
 
