@@ -1,0 +1,324 @@
+"""Changes to the local folder that never lose what somebody else did to it meanwhile.
+
+A new content is written beside (in ``.quantum/incoming``, on the same file system), made durable,
+and takes its name in one atomic step. Where it replaces a file the two are exchanged, so that what
+was really there is in our hands: if it is not what we expected, the exchange is undone. What was
+replaced or deleted waits in ``.quantum/displaced`` for a while: a program that has it open may
+still write to it, and then it comes back as a conflict copy. All functions block.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from services.sync.client.disk.calls import Calls, Status
+from services.sync.client.planning.model import ancestors, parent_of
+
+STORE = ".quantum"
+"""What is the client's own inside the folder; no path of a share can have this name."""
+
+INCOMING, DISPLACED, TRASH = f"{STORE}/incoming", f"{STORE}/displaced", f"{STORE}/trash"
+MARKER = f"{STORE}/marker"
+"""Says that this is the folder that was synced: an empty mount point has none."""
+
+DISPLACED_SECONDS = 3.0
+"""How long a replaced file is watched for late writes: an editor's save takes well under a second."""
+
+READ_SIZE = 1024 * 1024
+"""Bytes read at a time while hashing."""
+
+NAME_PART = 80
+"""Bytes of a displaced file's own name that are kept in its new one, beside two hashes and a token."""
+
+
+class LocalChanged(Exception):
+    """What is on the disk is not what was expected; nothing was changed."""
+
+
+class FolderLost(Exception):
+    """The folder, or its marker, is not there: not mounted, moved away, or never synced."""
+
+
+@dataclass(slots=True)
+class Displaced:
+    """A file that was replaced or deleted, and what it looked like then."""
+
+    place: str
+    path: str
+    content: tuple[int, int, int]
+    since: float = -1.0
+    """When it was first swept; negative: not yet."""
+
+
+class LocalFolder:
+    """One root. Paths are those of the share."""
+
+    def __init__(self, root: str, calls: Calls, token: Callable[[], str] | None = None) -> None:
+        """``token`` names temporary files; a simulation hands in its own."""
+        self.root = root
+        self.calls = calls
+        self._token = token or (lambda: secrets.token_hex(8))
+        self.displaced: list[Displaced] = []
+
+    def full(self, path: str) -> str:
+        """Return the path as the system knows it."""
+        return f"{self.root}/{path}" if path else self.root
+
+    # The store and its marker.
+
+    def prepare(self, marker: str) -> None:
+        """Make the store of a folder that has none, durably."""
+        for path in (STORE, INCOMING, DISPLACED, TRASH):
+            with suppress(FileExistsError):
+                self.calls.make_directory(self.full(path))
+        self.calls.sync_directory(self.full(STORE))
+        self.calls.sync_directory(self.root)
+        if self.read_marker() == marker:
+            return
+        with suppress(FileNotFoundError):
+            self.calls.unlink(self.full(MARKER))
+        temporary = self._write_temporary(marker.encode())
+        self.calls.rename_new(temporary, self.full(MARKER))
+        self.calls.sync_directory(self.full(STORE))
+
+    def read_marker(self) -> str:
+        """Return what the marker says, "" when there is none."""
+        try:
+            descriptor = self.calls.open(self.full(MARKER))
+        except FileNotFoundError:
+            return ""
+        try:
+            return self.calls.read(descriptor, 256).decode()
+        finally:
+            self.calls.close(descriptor)
+
+    def _write_temporary(self, data: bytes) -> str:
+        place = self.full(f"{INCOMING}/{self._token()}")
+        descriptor = self.calls.create(place)
+        try:
+            self.calls.write(descriptor, data)
+            self.calls.sync(descriptor)
+        finally:
+            self.calls.close(descriptor)
+        return place
+
+    # Looking.
+
+    def status(self, path: str) -> Status | None:
+        """Return what is at a path, None when nothing is (or a part of it is no directory)."""
+        try:
+            return self.calls.status(self.full(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def hash_file(self, path: str) -> tuple[str, Status]:
+        """Return a file's SHA-256 and status; LocalChanged when it was written meanwhile."""
+        try:
+            descriptor = self.calls.open(self.full(path))
+        except FileNotFoundError as error:
+            raise LocalChanged(f"{path} is gone") from error
+        try:
+            before = self.calls.descriptor_status(descriptor)
+            digest = hashlib.sha256()
+            while chunk := self.calls.read(descriptor, READ_SIZE):
+                digest.update(chunk)
+            after = self.calls.descriptor_status(descriptor)
+        finally:
+            self.calls.close(descriptor)
+        if before != after:
+            raise LocalChanged(f"{path} is being written")
+        return digest.hexdigest(), after
+
+    # Changing.
+
+    def place(
+        self, temporary: str, path: str, expect: Status | None, old: str = "", new: str = ""
+    ) -> Status:
+        """Give a durable temporary file its name; it replaces the file that ``expect`` describes.
+
+        ``old`` and ``new`` are the hashes of both contents. Raises LocalChanged, with the temporary
+        file gone, when something else is at the path.
+        """
+        try:
+            self._check_above(path)
+            if expect is not None:
+                self._check(path, expect)
+                temporary = self._exchange(temporary, path, expect, f"{old}.{new}")
+            else:
+                self._rename_new(temporary, path)
+        except LocalChanged:
+            self.calls.unlink(temporary)
+            raise
+        self.calls.sync_directory(self.full(parent_of(path)))
+        if expect is not None:
+            self.displaced.append(Displaced(temporary, path, expect.content))
+        return self.calls.status(self.full(path))
+
+    def _exchange(self, temporary: str, path: str, expect: Status, hashes: str) -> str:
+        """Exchange the file at a path with the temporary one; return where the old one is."""
+        place = self._displaced_place(hashes, path)
+        self.calls.rename_new(temporary, place)
+        try:
+            self._swap(place, path)
+            if self.calls.status(place).content != expect.content:
+                self._swap(place, path)  # what was saved in the last microseconds stays
+                raise LocalChanged(f"{path} was changed")
+        except LocalChanged:
+            self.calls.rename_new(place, temporary)
+            raise
+        return place
+
+    def _swap(self, temporary: str, path: str) -> None:
+        try:
+            self.calls.swap(temporary, self.full(path))
+        except FileNotFoundError as error:
+            raise LocalChanged(f"{path} is gone") from error
+
+    def _rename_new(self, place: str, path: str) -> None:
+        try:
+            self.calls.rename_new(place, self.full(path))
+        except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+            raise LocalChanged(f"{path} is taken, or its directory is gone") from error
+
+    def remove(self, path: str, expect: Status, old: str, *, trash: str = "") -> None:
+        """Remove the file with the hash ``old``, or put it into the folder ``trash`` of the trash."""
+        self._check_above(path)
+        self._check(path, expect)
+        place = self._trash_place(trash, path) if trash else self._displaced_place(f"{old}.", path)
+        try:
+            self.calls.rename_new(self.full(path), place)
+        except FileNotFoundError as error:
+            raise LocalChanged(f"{path} is gone") from error
+        if self.calls.status(place).content != expect.content:
+            self._rename_new(place, path)
+            raise LocalChanged(f"{path} was changed")
+        self.calls.sync_directory(self.full(parent_of(path)))
+        if not trash:
+            self.displaced.append(Displaced(place, path, expect.content))
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory; LocalChanged when something is in it."""
+        self._check_above(path)
+        try:
+            self.calls.remove_directory(self.full(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise LocalChanged(f"{path} holds something that is not synced") from error
+            raise
+        self.calls.sync_directory(self.full(parent_of(path)))
+
+    def make_directory(self, path: str) -> None:
+        """Make one directory; fine when it is there."""
+        self._check_above(path)
+        try:
+            self.calls.make_directory(self.full(path))
+        except FileExistsError as error:
+            if not self.calls.status(self.full(path)).is_directory:
+                raise LocalChanged(f"{path} is taken") from error
+            return
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LocalChanged(f"the directory of {path} is gone") from error
+        self.calls.sync_directory(self.full(parent_of(path)))
+
+    def move(self, source: str, to: str) -> None:
+        """Rename what is at ``source``, with everything below it; the target must be free."""
+        self._check_above(source)
+        self._check_above(to)
+        try:
+            self.calls.rename_new(self.full(source), self.full(to))
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.ENOTEMPTY}:
+                raise LocalChanged(f"{source} is gone, or {to} is taken") from error
+            raise
+        self.calls.sync_directory(self.full(parent_of(to)))
+        if parent_of(source) != parent_of(to):
+            self.calls.sync_directory(self.full(parent_of(source)))
+
+    def make_parents(self, path: str) -> None:
+        """Make the directories above a path."""
+        for above in ancestors(path):
+            self.make_directory(above)
+
+    # What was displaced.
+
+    def sweep(self, now: float, copy: Callable[[str], str]) -> list[str]:
+        """Remove displaced files that nobody wrote to since; bring back the others.
+
+        Returns the paths of what came back, which ``copy`` named.
+        """
+        back, waiting = [], []
+        for item in self.displaced:
+            if item.since < 0:
+                item.since = now
+            if now - item.since < DISPLACED_SECONDS:
+                waiting.append(item)
+            elif self.calls.status(item.place).content == item.content:
+                self.calls.unlink(item.place)
+            else:
+                back.append(self._bring_back(item.place, copy(item.path)))
+        self.displaced = waiting
+        return back
+
+    def recover(self, copy: Callable[[str], str]) -> list[str]:
+        """After a start: clear what an earlier process left, and bring back what only it had.
+
+        The name of a displaced file begins with the hashes of what may be in it.
+        """
+        back = []
+        for name, _ in self._left(DISPLACED):
+            old, new, _, original = name.split(".", 3)
+            digest, _ = self.hash_file(f"{DISPLACED}/{name}")
+            if digest in {old, new}:
+                self.calls.unlink(self.full(f"{DISPLACED}/{name}"))
+            else:
+                back.append(self._bring_back(self.full(f"{DISPLACED}/{name}"), copy(original)))
+        for name, _ in self._left(INCOMING):
+            self.calls.unlink(self.full(f"{INCOMING}/{name}"))
+        return back
+
+    def _left(self, path: str) -> list[tuple[str, Status]]:
+        try:
+            return self.calls.entries(self.full(path))
+        except FileNotFoundError:
+            return []
+
+    def _bring_back(self, place: str, path: str) -> str:
+        try:
+            self.make_parents(path)
+        except LocalChanged:
+            path = path.rpartition("/")[2]
+        self._rename_new(place, path)
+        self.calls.sync_directory(self.full(parent_of(path)))
+        return path
+
+    def _displaced_place(self, hashes: str, path: str) -> str:
+        name = path.rpartition("/")[2].encode()[:NAME_PART].decode(errors="ignore")
+        return self.full(f"{DISPLACED}/{hashes}.{self._token()}.{name}")
+
+    def _trash_place(self, trash: str, path: str) -> str:
+        place = f"{TRASH}/{trash}/{path}"
+        for above in ancestors(place):
+            with suppress(FileExistsError):
+                self.calls.make_directory(self.full(above))
+        return self.full(place)
+
+    # Checks.
+
+    def _check(self, path: str, expect: Status) -> None:
+        found = self.status(path)
+        if found is None or found.content != expect.content or not found.is_file:
+            raise LocalChanged(f"{path} was changed")
+
+    def _check_above(self, path: str) -> None:
+        """Raise LocalChanged unless every directory above is one: links are never followed."""
+        for above in ancestors(path):
+            found = self.status(above)
+            if found is None or not found.is_directory:
+                raise LocalChanged(f"{above} is no directory")

@@ -1,0 +1,50 @@
+"""What takes part: patterns in gitignore's syntax, names a share can have, nothing of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pathspec import GitIgnoreSpec
+
+from quantum.errors import ConfigError
+from services.sync.client.planning.model import ancestors
+from services.sync.share.paths import PathRefused, parse_path
+
+IGNORE_FILE = ".quantumignore"
+"""Patterns of the folder itself, beside ``--exclude``; it is synced like any file."""
+
+
+class Patterns:
+    """Decides whether a path takes part."""
+
+    def __init__(self, include: Sequence[str] = (), exclude: Iterable[str] = ()) -> None:
+        """With ``include`` only what matches it (and what is below) takes part; ``exclude`` wins."""
+        try:
+            self._include = GitIgnoreSpec.from_lines(include) if include else None
+            self._exclude = GitIgnoreSpec.from_lines(exclude)
+        except ValueError as error:
+            raise ConfigError("", f"a pattern: {error}", "see gitignore(5)") from error
+        self._known: dict[str, bool] = {}
+
+    def takes(self, path: str, *, is_directory: bool) -> bool:
+        """Whether a path takes part. A directory does when something below it might."""
+        if any(self._is_excluded(above + "/") for above in ancestors(path)):
+            return False
+        if self._exclude.match_file(path + "/" if is_directory else path):
+            return False
+        return self._include is None or is_directory or bool(self._include.match_file(path))
+
+    def _is_excluded(self, directory: str) -> bool:
+        known = self._known.get(directory)
+        if known is None:
+            known = self._known[directory] = bool(self._exclude.match_file(directory))
+        return known
+
+
+def refusal_of(path: str) -> str:
+    """Return why a share cannot have a path, "" when it can."""
+    try:
+        parsed = parse_path(path)
+    except PathRefused as error:
+        return str(error)
+    return "" if parsed == path else "the name is not in Unicode's NFC: rename it"

@@ -1,0 +1,130 @@
+"""What the client asks of a server, and how it can be refused. Simulations implement this too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from services.sync.client.planning.model import Node
+
+
+class RemoteError(Exception):
+    """A request that did not do what was asked. The text may be shown."""
+
+
+class Offline(RemoteError):
+    """No answer, or "later". What was asked MAY have been done: ask for changes before going on."""
+
+    def __init__(self, problem: str, retry_after: float = 0.0) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
+
+
+class Stale(RemoteError):
+    """The server has something else than was expected; nothing was changed."""
+
+
+class Refused(RemoteError):
+    """The server will not do this however often it is asked: read only, name, size, quota."""
+
+
+class Unauthorized(RemoteError):
+    """The token is missing, expired, or not for this."""
+
+
+class ConfirmationWanted(RemoteError):
+    """So much would be deleted that the server asks whether it is meant."""
+
+    def __init__(self, problem: str, token: str, affected: int) -> None:
+        super().__init__(problem)
+        self.token = token
+        self.affected = affected
+
+
+class Rescan(RemoteError):
+    """The log does not reach back to the cursor: list everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation of the log. ``node`` is None for a deletion; a move comes ``source`` -> ``path``.
+
+    ``path`` is "" for an operation that does not concern this folder.
+    """
+
+    path: str
+    node: Node | None
+    source: str = ""
+    seq: int = 0
+    client: str = ""
+
+
+@dataclass
+class Listing:
+    """The server's tree, true for ``cursor`` of ``log`` (0 and "": a server that has no cursors)."""
+
+    tree: dict[str, Node]
+    cursor: int = 0
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A change that the server made."""
+
+    seq: int = 0
+    node: Node | None = None
+
+
+@dataclass
+class Page:
+    """Operations after a cursor."""
+
+    cursor: int
+    head: int
+    changes: list[Change] = field(default_factory=list)
+
+
+class Download(Protocol):
+    """A content on its way: ``node`` says what it will be, ``seq`` since when (0: not said)."""
+
+    node: Node
+    start: int
+    seq: int
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the bytes from ``start`` on; Offline when they end early."""
+
+
+class Remote(Protocol):
+    """One share. Every method may raise RemoteError; expectations are checked when it commits."""
+
+    async def listing(self) -> Listing:
+        """Return everything."""
+
+    async def changes(self, cursor: int, log: str) -> Page:
+        """Return operations after a cursor; Rescan when the log does not reach back."""
+
+    def download(
+        self, path: str, start: int = 0, hash: str = ""
+    ) -> AbstractAsyncContextManager[Download]:
+        """Fetch a file; with ``start`` only the rest of the content with that hash. Stale: no file."""
+
+    async def upload(
+        self, path: str, node: Node, content: bytes | AsyncIterator[bytes], expect: Node | None
+    ) -> Written:
+        """Write a file; the server verifies the content against ``node``."""
+
+    async def delete(self, path: str, expect: Node, cursor: int, confirm: str = "") -> Written:
+        """Delete a file or an empty directory."""
+
+    async def make_directory(self, path: str) -> Written:
+        """Make a directory."""
+
+    async def move(self, source: str, to: str, expect: Node, cursor: int) -> Written:
+        """Rename; ``cursor``: up to where the client knows what is below a directory."""
+
+
+Json = dict[str, Any]

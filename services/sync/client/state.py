@@ -1,0 +1,164 @@
+"""What the client remembers: the tree that was synced last, the server's tree and where in its log that is.
+
+SQLite in the folder's own ``.quantum``: it moves with the folder, and an empty mount point has none.
+Every write of a round is one transaction, committed after the disk is durable; so a crash leaves the
+record older than the disk, never newer, and an older record costs a comparison, not a file. The
+queue of changes that wait for the server is no table: it is what differs from the synced tree.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from services.sync.client.planning.model import Node
+
+SCHEMA_VERSION = "1"
+LARGEST_JOURNAL = 10_000
+"""Events that ``why`` can tell of; older ones are dropped."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS synced (path TEXT PRIMARY KEY, is_directory INTEGER NOT NULL,
+    hash TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS remote (path TEXT PRIMARY KEY, is_directory INTEGER NOT NULL,
+    hash TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, modified INTEGER NOT NULL,
+    changed INTEGER NOT NULL, size INTEGER NOT NULL, inode INTEGER NOT NULL,
+    hash TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, at TEXT NOT NULL, path TEXT NOT NULL,
+    what TEXT NOT NULL, rule TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS events_by_path ON events (path);
+"""
+
+
+class Event(NamedTuple):
+    """Something that was done, and why."""
+
+    at: str
+    path: str
+    what: str
+    rule: str
+
+
+class StateBroken(Exception):
+    """The database cannot be used; the text says what to do."""
+
+
+class State:
+    """The remembered trees, in memory and on the disk. One user at a time; not thread-safe."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """``connection`` MUST be in autocommit mode: transactions are begun here."""
+        self._connection = connection
+        connection.executescript(_SCHEMA)
+        self._is_open = False
+        self.synced = self._read_tree("synced")
+        self.remote = self._read_tree("remote")
+
+    @classmethod
+    def open(cls, path: str) -> State:
+        """Open or make the database. Raises StateBroken."""
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            # NORMAL: a power cut may take the last commits, and never more. See above why that is safe.
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            return cls(connection)
+        except sqlite3.DatabaseError as error:
+            problem = f"{path}: {error}; remove it to compare everything anew (nothing is deleted)"
+            raise StateBroken(problem) from error
+
+    def close(self) -> None:
+        """Commit and close."""
+        self.commit()
+        self._connection.close()
+
+    def fact(self, name: str) -> str:
+        """Return a remembered value, "" when there is none."""
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Remember a value."""
+        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def set_synced(self, path: str, node: Node | None) -> None:
+        """Record that both sides have ``node`` at ``path``."""
+        if self.synced.get(path) != node:
+            self._set("synced", self.synced, path, node)
+
+    def set_remote(self, path: str, node: Node | None) -> None:
+        """Record that the server has ``node`` at ``path``."""
+        if self.remote.get(path) != node:
+            self._set("remote", self.remote, path, node)
+
+    def replace_remote(self, tree: dict[str, Node]) -> None:
+        """Record a whole listing of the server."""
+        for path in [p for p in self.remote if p not in tree]:
+            self.set_remote(path, None)
+        for path, node in tree.items():
+            self.set_remote(path, node)
+
+    def hashes(self) -> dict[str, tuple[tuple[int, int, int, int], str]]:
+        """Return the cache of hashes by identity."""
+        rows = self._connection.execute("SELECT * FROM hashes")
+        return {path: ((m, c, s, i), digest) for path, m, c, s, i, digest in rows}
+
+    def save_hashes(
+        self, hashes: dict[str, tuple[tuple[int, int, int, int], str]], known: Iterable[str]
+    ) -> None:
+        """Keep the hashes of the paths that are still there."""
+        self._begin()
+        self._connection.execute("DELETE FROM hashes")
+        rows = ((p, *hashes[p][0], hashes[p][1]) for p in known if p in hashes)
+        self._connection.executemany("INSERT OR REPLACE INTO hashes VALUES (?,?,?,?,?,?)", rows)
+
+    def note(self, event: Event) -> None:
+        """Add to the journal."""
+        self._write("INSERT INTO events (at, path, what, rule) VALUES (?, ?, ?, ?)", event)
+
+    def events(self, path: str = "", limit: int = 100) -> list[Event]:
+        """Return what was done, newest first: all of it, or at a path."""
+        where, values = ("WHERE path = ?", [path]) if path else ("", [])
+        query = f"SELECT at, path, what, rule FROM events {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
+        return [Event(*row) for row in self._connection.execute(query, [*values, limit])]
+
+    def conflicts(self) -> list[Event]:
+        """Return the conflict copies that were made, newest first."""
+        query = (
+            "SELECT at, path, what, rule FROM events WHERE what LIKE 'keep both%' ORDER BY id DESC"
+        )
+        return [Event(*row) for row in self._connection.execute(query)]
+
+    def commit(self) -> None:
+        """End the round's transaction."""
+        if not self._is_open:
+            return
+        self._connection.execute(
+            "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (LARGEST_JOURNAL,)
+        )
+        self._connection.execute("COMMIT")
+        self._is_open = False
+
+    def _set(self, table: str, tree: dict[str, Node], path: str, node: Node | None) -> None:
+        if node is None:
+            tree.pop(path, None)
+            self._write(f"DELETE FROM {table} WHERE path = ?", (path,))  # noqa: S608 - two constants
+        else:
+            tree[path] = node
+            self._write(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)", (path, *node))  # noqa: S608
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        self._begin()
+        self._connection.execute(statement, values)
+
+    def _begin(self) -> None:
+        if not self._is_open:
+            self._connection.execute("BEGIN")
+            self._is_open = True
+
+    def _read_tree(self, table: str) -> dict[str, Node]:
+        rows = self._connection.execute(f"SELECT path, is_directory, hash, size FROM {table}")  # noqa: S608
+        return {path: Node(bool(d), digest, size) for path, d, digest, size in rows}
