@@ -1,7 +1,7 @@
 """Placeholders in the fields and the body of a check: what is known without any request.
 
 As in Caddy: the environment, the time, the system and files, and the upstream that is checked; an
-unknown one is empty in names, Host and body, and kept verbatim in other fields' values.
+unknown one is empty in names and Host, and kept verbatim in other fields' values and the body.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class HttpProbe:
             method,
             yarl.URL(f"{check.origin}{target}", encoded=True),
             headers=headers,
-            data=expand(active.body, check.upstream).encode() or None,
+            data=expand(active.body, check.upstream, keep_unknown=True).encode() or None,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=active.timeout),
             ssl=ssl_context,

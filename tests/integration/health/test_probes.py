@@ -14,7 +14,7 @@ from quantum.net.client_tls import make_client_context
 from quantum.testing.certificates import make_certificates
 from services.health.checks import Check
 from services.health.probes.prober import Prober
-from services.proxy.config import UpstreamTls
+from services.proxy.transports.config import UpstreamTls
 from services.proxy.judging.config import ActiveChecks
 
 
@@ -102,7 +102,7 @@ async def test_a_check_is_the_request_that_was_configured(site, probe, monkeypat
         b"X-s3cret: s3cret",
         b"X-s3cret: {nothing.known}",
     ]
-    assert body == b"<s3cret>"
+    assert body == b"<s3cret{nope}>"
 
 
 @pytest.mark.parametrize(
