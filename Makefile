@@ -34,6 +34,9 @@ test: setup ## every test that needs no Docker engine
 e2e-compose: setup ## the end-to-end scenarios against `docker compose up` (needs an engine)
 	$(BIN)/pytest -q tests/e2e -m compose
 
+conformance: setup ## every sentence for HTTP/1, 2 and 3, with bodies of a gibibyte too
+	$(BIN)/pytest -q tests/conformance -m "not compose"
+
 bench: setup ## beside Caddy and nginx: requests/s, latency, CPU per request, ratios
 	$(BIN)/python -m bench
 
@@ -44,4 +47,4 @@ format: setup ## let ruff rewrite what it can
 clean: ## remove what was built
 	rm -rf $(VENV) $(VENV)-uv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup run check test e2e-compose bench format clean
+.PHONY: help setup run check test conformance e2e-compose bench format clean

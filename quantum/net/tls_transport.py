@@ -83,8 +83,8 @@ class TlsLayer:
     """
 
     __slots__ = (
-        "_established", "_incoming", "_inner", "_is_reading", "_loop", "_outgoing", "_raw",
-        "ssl_object", "transport",
+        "_established", "_incoming", "_inner", "_is_raw_paused", "_is_reading", "_loop", "_outgoing",
+        "_raw", "ssl_object", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +103,7 @@ class TlsLayer:
         self._established = established
         self._inner: asyncio.Protocol | None = None
         self._is_reading = True
+        self._is_raw_paused = False
 
     @property
     def inner(self) -> asyncio.Protocol | None:
@@ -169,16 +170,19 @@ class TlsLayer:
         self._send()
 
     def set_reading(self, reading: bool) -> None:
-        """Stop or go on delivering; bytes that are here already come in a later turn of the loop."""
+        """Stop or go on delivering; bytes that are here already come in a later turn of the loop.
+
+        No more is read from the socket before those are delivered: they would pile up, by what one
+        read brings at each change.
+        """
         if reading == self._is_reading:
             return
         self._is_reading = reading
-        if not reading:
-            self._raw.pause_reading()
-            return
-        if not self._raw.is_closing():
-            self._raw.resume_reading()
+        if reading:
             self._loop.call_soon(self._deliver_late)
+        elif not self._is_raw_paused:
+            self._is_raw_paused = True
+            self._raw.pause_reading()
 
     def _deliver_late(self) -> None:
         if not self._is_reading or self._raw.is_closing():
@@ -187,3 +191,7 @@ class TlsLayer:
             self._deliver()
         except ssl.SSLError:
             self._raw.abort()
+            return
+        if self._is_reading and self._is_raw_paused and not self._raw.is_closing():
+            self._is_raw_paused = False
+            self._raw.resume_reading()
