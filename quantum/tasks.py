@@ -2,7 +2,8 @@
 
 Two ways exist. ``TaskSet.start`` owns a long-lived task: it keeps a reference (asyncio does not),
 logs what fails and cancels what is left when its owner closes. ``drive`` runs one request: it takes
-the first step at once, so that a handler that never waits costs no task at all.
+the first step at once, so that a handler that never waits costs no task at all. A request that waits
+for one reply needs no task either: see ``quantum.replies``.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def _resume(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, A
     return result
 
 
-async def _resumed(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:
+async def resume_in_task(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:
+    """Go on with a stepped coroutine; for a task, which sees what it waits for as its own."""
     return await _resume(coroutine, yielded)
 
 
@@ -95,4 +97,4 @@ def drive(
         yielded = coroutine.send(None)
     except StopIteration:
         return None
-    return loop.create_task(_resumed(coroutine, yielded))
+    return loop.create_task(resume_in_task(coroutine, yielded))

@@ -19,7 +19,7 @@ from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import AnyBody, discard
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
-from quantum.tasks import drive
+from quantum.replies import Carried, carry
 from quantum.wire.h2 import (
     CANCEL,
     ENHANCE_YOUR_CALM,
@@ -64,7 +64,7 @@ class ServerStream(H2Stream):
     def __init__(self, server: H2Server, stream_id: int, fields: Fields) -> None:
         super().__init__(server, stream_id)
         self.server = server
-        self.task: asyncio.Task[None] | None = None
+        self.task: Carried | asyncio.Task[None] | None = None
         self._fields = fields
         self._is_head_sent = False
         self._is_tunnel = False
@@ -81,7 +81,7 @@ class ServerStream(H2Stream):
         if self.body is not None and not self._is_tunnel:
             whole = self.body.take_all()
             body = self.body if whole is None else whole
-        self.task = drive(self._run(body), self.server.loop)
+        self.task = carry(self._run(body), self.server.loop)
 
     async def _run(self, body: AnyBody) -> None:
         request: Request | None = None

@@ -9,6 +9,7 @@ from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import AnyBody, Body, StreamBody
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
+from quantum.replies import Reply
 from quantum.tasks import TaskSet
 from quantum.wire.h1.head import (
     NamePrefixes,
@@ -19,7 +20,6 @@ from quantum.wire.h1.head import (
 )
 from services.proxy.leases import Lease
 from services.proxy.retry import may_use_fresh_connection
-from services.proxy.transports.answer import Answer
 from services.proxy.transports.connection import Connection
 from services.proxy.transports.failure import UpstreamFailed
 from services.proxy.transports.upgrade import Wish
@@ -152,7 +152,9 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
             lease.release()
 
 
-def _send(lease: Lease, connection: Connection, outgoing: Outgoing, senders: TaskSet) -> Answer:
+def _send(
+    lease: Lease, connection: Connection, outgoing: Outgoing, senders: TaskSet
+) -> Reply[Response]:
     """Send the request, or begin to; return the answer to come."""
     timeout = 0.0
     if outgoing.deadline is not None:

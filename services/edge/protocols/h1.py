@@ -16,7 +16,7 @@ from quantum.errors import BodyAborted, HttpError
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.http.target import check_path
-from quantum.tasks import drive
+from quantum.replies import carry
 from quantum.wire.h1.request import RequestHead, parse_head
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_body import RequestBody, split_target, whole_body
@@ -192,7 +192,7 @@ class H1Connection(H1Exchange):
         self._head_sent = self._in_head = False
         if self._body is None:
             self.deadline = NEVER
-        self._task = drive(self._serve(self.host.site, head, request), self._loop)
+        self._task = carry(self._serve(self.host.site, head, request), self._loop)
 
     def _open_body(self, head: RequestHead, rest: bytes) -> tuple[bytes | RequestBody, bytes]:
         """Return the body, as bytes when all of it is here, and what follows it."""

@@ -12,6 +12,7 @@ import structlog
 
 from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.message import ConnectionFacts, Request, Response
+from quantum.replies import Carried
 from quantum.wire.h1.handshake import websocket_accept
 from quantum.wire.h1.head import UnsafeField
 from quantum.wire.h1.request import RequestHead
@@ -44,7 +45,7 @@ class H1Exchange(H1Output):
         self._busy = False
         self._body: RequestBody | None = None
         self._skipping = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: Carried | asyncio.Task[None] | None = None
         self._closing = False
         self._head_sent = False
         self._half_closed = False

@@ -17,8 +17,8 @@ from quantum.errors import BodyAborted, QuantumError
 from quantum.http.body import StreamBody
 from quantum.http.headers import Headers
 from quantum.http.message import Response, SendInformational
+from quantum.replies import Reply
 from quantum.wire.h1.response import BadResponse, ResponseReader
-from services.proxy.transports.answer import Answer
 from services.proxy.transports.failure import Stage, UpstreamFailed
 
 
@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._on_close = on_close
         self._reader = ResponseReader(limits.max_head_bytes)
         self._serial = 0
-        self._waiter: Answer | None = None
+        self._waiter: Reply[Response] | None = None
         self._body: StreamBody | None = None
         self._on_end: Callable[[], None] | None = None
         self._early: SendInformational | None = None
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         upgrade: bool,
         early: SendInformational | None,
         timeout: float,
-    ) -> Answer:
+    ) -> Reply[Response]:
         """Send ``head`` (and what follows it already); returns the answer to come, or UpstreamFailed.
 
         Cancelling its waiter does not end the exchange: ``abort`` does. ``early`` hears of 1xx.
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._reader.expect(method, upgrade=upgrade)
         self._answered = self.is_fit = False
         self._early = early
-        waiter = self._waiter = Answer(self._loop)
+        waiter = self._waiter = Reply(self._loop)
         self.transport.write(head)
         limit = self._limits.header_timeout
         if timeout or limit:

@@ -17,7 +17,7 @@ from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import AnyBody, StreamBody, discard
 from quantum.http.headers import Field, Headers
 from quantum.http.message import Request, Response
-from quantum.tasks import drive
+from quantum.replies import Carried, carry
 
 if TYPE_CHECKING:
     from services.edge.protocols.h3.connection import H3ServerConnection
@@ -39,7 +39,7 @@ class H3Exchange:
     def __init__(self, connection: H3ServerConnection, stream_id: int, fields: list[Field]) -> None:
         self.id = stream_id
         self.body: StreamBody | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: Carried | asyncio.Task[None] | None = None
         self._connection = connection
         self._application = connection.application
         self._fields = fields
@@ -65,7 +65,7 @@ class H3Exchange:
         if self.body is not None:
             whole = None if self._is_tunnel else self.body.take_all()
             body = self.body if whole is None else whole
-        self.task = drive(self._run(body), self._connection.loop)
+        self.task = carry(self._run(body), self._connection.loop)
 
     def receive(self, data: bytes, ended: bool) -> None:
         """Pass a piece of the request body on."""
