@@ -18,6 +18,7 @@ COMMANDS = {
     "adapt": "print a configuration in the full format",
     "reload": "load a configuration into a running process",
     "stop": "stop a running process",
+    "sync": "keep a folder the same as a share",
     "list-modules": "list the modules a configuration can name",
     "version": "print the version",
 }

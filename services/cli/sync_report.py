@@ -1,0 +1,171 @@
+"""What ``quantum sync`` tells: progress on terminals, plain lines elsewhere, errors with remedies."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import structlog
+
+from services.cli.flags import EXIT_FAILED, EXIT_OK
+from services.cli.sync import EXIT_BLOCKED, EXIT_HELD, EXIT_LOST
+from services.sync.client.disk.folder import FolderLost
+from services.sync.client.opened import FolderInUse, OtherShare
+from services.sync.client.planning.actions import Action, Kind, Plan
+from services.sync.client.progress import Outcome, Progress, Silent
+from services.sync.client.remote.api import Offline, RemoteError, Unauthorized
+from services.sync.client.rounds import DeletionsHeld
+from services.sync.client.state import StateBroken
+
+LONGEST_LIST = 20
+"""Paths printed of each kind; `quantum sync status` has all of them."""
+
+_REMEDIES: tuple[tuple[type[Exception], int, str], ...] = (
+    (Unauthorized, EXIT_FAILED, "give a valid --token or QUANTUM_TOKEN"),
+    (Offline, EXIT_FAILED, "check --server and the network; nothing is lost, run it again"),
+    (DeletionsHeld, EXIT_HELD, "look with --dry-run; if it is meant, add --confirm-deletes"),
+    (FolderLost, EXIT_LOST, "mount it or give the right --local-path; nothing was deleted"),
+    (FolderInUse, EXIT_FAILED, "stop the other client"),
+    (OtherShare, EXIT_FAILED, "give that --server, or remove .quantum/client.db to compare anew"),
+    (StateBroken, EXIT_FAILED, "nothing was changed"),
+    (sqlite3.DatabaseError, EXIT_FAILED, "remove .quantum/client.db to compare anew; nothing is deleted"),
+    (RemoteError, EXIT_FAILED, "see the server's log"),
+    (OSError, EXIT_FAILED, "check the folder's permissions and free space"),
+)  # fmt: skip
+
+
+def explain(error: Exception) -> tuple[int, str, str] | None:
+    """Return (exit code, problem, remedy) of an expected error, None for any other."""
+    for kind, code, remedy in _REMEDIES:
+        if isinstance(error, kind):
+            return code, str(error) or type(error).__name__, remedy
+    return None
+
+
+def configure(*, is_verbose: bool) -> None:
+    """Send the client's log to standard error: warnings, or everything."""
+    level = logging.INFO if is_verbose else logging.WARNING
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper("iso"),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def show_plan(plan: Plan) -> int:
+    """Print what would be done."""
+    for action in plan.actions:
+        print(f"{action}  [{action.rule}]")
+    for path, reason in sorted(plan.held.items()):
+        print(f"leave: {path}  [{reason}]")
+    print(f"{len(plan.actions)} steps" if plan else "nothing to do")
+    return EXIT_OK
+
+
+def report(outcome: Outcome) -> None:
+    """Tell of a sync that did something, and of what it could not do."""
+    if outcome.done:
+        print(f"synced: {outcome.done} steps", file=sys.stderr)
+    for path in outcome.conflicts:
+        print(f"conflict copy: {path}", file=sys.stderr)
+    _show("cannot be synced", outcome.blocked)
+
+
+def finish(outcome: Outcome) -> int:
+    """Tell how a single sync ended; return the exit code."""
+    report(outcome)
+    _show("cannot be read", outcome.unknown)
+    _show("does not take part", outcome.skipped)
+    _show("left alone", outcome.held)
+    return EXIT_OK if outcome.is_clean else EXIT_BLOCKED
+
+
+def _show(what: str, paths: dict[str, str]) -> None:
+    for path, reason in sorted(paths.items())[:LONGEST_LIST]:
+        print(f"{what}: {path}: {reason}", file=sys.stderr)
+    if len(paths) > LONGEST_LIST:
+        print(f"{what}: {len(paths) - LONGEST_LIST} more", file=sys.stderr)
+
+
+@contextmanager
+def progress_on(stream: TextIO, *, is_verbose: bool) -> Iterator[Progress]:
+    """Yield what shows the work: bars on a terminal, lines when asked for, else nothing."""
+    if is_verbose:
+        yield Lines(stream)
+    elif stream.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )  # fmt: skip
+        from rich.progress import (
+            Progress as Bars,
+        )
+
+        with Bars(
+            TextColumn("{task.description}"), BarColumn(),
+            DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+            console=Console(file=stream), transient=True,
+        ) as bars:  # fmt: skip
+            yield Bar(bars)
+    else:
+        yield Silent()
+
+
+class Lines:
+    """Tells of every step in a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def planned(self, plan: Plan) -> None:
+        """Tell how much is to do."""
+        print(f"{len(plan.actions)} steps to do", file=self._stream)
+
+    def moved_bytes(self, count: int) -> None:
+        """Ignore."""
+
+    def did(self, action: Action) -> None:
+        """Tell what was done, and why."""
+        print(f"{action}  [{action.rule}]", file=self._stream)
+
+    def failed(self, action: Action, problem: str) -> None:
+        """Tell what was not possible."""
+        print(f"{action}: {problem}", file=self._stream)
+
+
+class Bar:
+    """Shows bytes, rate and the time that is left."""
+
+    def __init__(self, bars: Any) -> None:
+        self._bars = bars
+        self._task = bars.add_task("looking", total=None)
+
+    def planned(self, plan: Plan) -> None:
+        """Begin the bar of a round."""
+        transfers = [a.node for a in plan.transfers if a.kind in {Kind.UPLOAD, Kind.DOWNLOAD}]
+        total = sum(node.size for node in transfers if node is not None)
+        self._bars.reset(self._task, total=total, description=f"{len(plan.actions)} steps")
+
+    def moved_bytes(self, count: int) -> None:
+        """Move the bar."""
+        self._bars.update(self._task, advance=count)
+
+    def did(self, action: Action) -> None:
+        """Show the step."""
+        self._bars.update(self._task, description=action.kind.value)
+
+    def failed(self, action: Action, problem: str) -> None:
+        """Say it above the bar."""
+        self._bars.console.print(f"{action}: {problem}", markup=False)
