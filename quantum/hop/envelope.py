@@ -15,7 +15,8 @@ A hop request is an HTTP/2 request with the fields of the Request, and before th
 - ``quantum-vars``       variables that are JSON
 
 A hop response has ``quantum-error`` ("status reason") for an HttpError, ``quantum-retry`` when the
-room lacks the revision yet, ``quantum-status`` for 101, ``quantum-close`` for an answer that ends the connection.
+room lacks the revision yet, ``quantum-status`` for 101, ``quantum-close`` for an answer that ends the connection,
+``quantum-note`` for one that routes shall handle.
 Fields of that prefix in a client's request, or in a handler's response, never travel.
 """
 
@@ -29,6 +30,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from quantum.errors import HttpError
 from quantum.hop.facts import FactsCache, encode_facts
+from quantum.hop.handed_back import HandedBack, Note, decode_note
 from quantum.http.body import AnyBody
 from quantum.http.headers import Field, Headers
 from quantum.http.message import ConnectionFacts, Request, Response
@@ -40,11 +42,14 @@ HANDLER = b"quantum-handler"
 ERROR = b"quantum-error"
 RETRY = b"quantum-retry"
 PROBE = b"quantum-probe"
+NOTE = b"quantum-note"
 
 _FORBIDDEN = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
 )
 """Fields of one connection: HTTP/2 refuses a message with them (RFC 9113 §8.2.2)."""
+_TRAILERS = (b"te", b"trailers")
+"""The one value of TE that HTTP/2 allows; servers of gRPC insist on it."""
 _BLANKS = frozenset((b" ", b"\t"))
 _PLAIN_TARGET = re.compile(r"/[!-~]*")
 _PLAIN_AUTHORITY = re.compile(r"[!-~]*")
@@ -76,7 +81,11 @@ _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 
 def _travels(fields: Iterable[Field]) -> list[Field]:
     """Return what is the message's own, without the blanks around values that HTTP/2 refuses."""
-    kept = [f for f in fields if f[0] not in _FORBIDDEN and not f[0].startswith(PREFIX)]
+    kept = [
+        f
+        for f in fields
+        if (f[0] not in _FORBIDDEN or f == _TRAILERS) and not f[0].startswith(PREFIX)
+    ]
     for index, (name, value) in enumerate(kept):
         if value[:1] in _BLANKS or value[-1:] in _BLANKS:
             kept[index] = (name, value.strip(b" \t"))
@@ -241,6 +250,8 @@ def response_fields(response: Response) -> list[Field]:
         lead = [(b":status", b"200"), (b"quantum-status", b"101")]
     if response.close:
         lead.append((b"quantum-close", b"1"))
+    if isinstance(response, HandedBack):
+        lead.append((NOTE, _text(response.note.encode().decode())))
     fields = lead + _travels(response.headers.fields)
     _add_length(fields, response.headers, response.body)
     return fields
@@ -263,6 +274,7 @@ class OpenedHead(NamedTuple):
     status: int
     headers: Headers
     is_closing: bool = False
+    note: Note | None = None
 
 
 def open_response(fields: Fields) -> OpenedHead:
@@ -276,7 +288,13 @@ def open_response(fields: Fields) -> OpenedHead:
         code, _, reason = _plain(error).partition(" ")
         raise HttpError(int(code), reason, tuple(own))
     status = envelope.get(b"quantum-status") or envelope[b":status"]
-    return OpenedHead(int(status), Headers(own), b"quantum-close" in envelope)
+    note = envelope.get(NOTE)
+    return OpenedHead(
+        int(status),
+        Headers(own),
+        b"quantum-close" in envelope,
+        None if note is None else decode_note(unquote_to_bytes(note)),
+    )
 
 
 class RevisionLackingError(HttpError):

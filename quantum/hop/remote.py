@@ -19,6 +19,7 @@ from quantum.hop.envelope import (
     open_response,
     request_fields,
 )
+from quantum.hop.handed_back import HandedBack
 from quantum.hop.peer import Peer, UnreachableError
 from quantum.http.body import AnyBody, discard
 from quantum.http.headers import Field, Headers
@@ -213,6 +214,8 @@ async def _response(fields: Fields, body: AnyBody) -> Response:
     except HttpError:
         await discard(body)
         raise
+    if head.note is not None:
+        return HandedBack(head.status, head.headers, body, head.note)
     return Response(head.status, head.headers, body, close=head.is_closing)
 
 

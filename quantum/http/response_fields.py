@@ -63,6 +63,14 @@ async def _merged(
     return replaced(response, Headers(fields))
 
 
+def added_to_early(response: Response, request: Request) -> Response:
+    """Return a proxied answer with the early fields of ``request`` beside its own."""
+    early = request.response_fields
+    if early is None or not early.fields:
+        return response
+    return replaced(response, Headers(_join_added(early.fields, response.headers.fields)))
+
+
 def replaced(response: Response, headers: Headers) -> Response:
     """Return ``response`` with other fields; the given one may be shared and stays as it is."""
     return Response(

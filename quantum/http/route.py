@@ -77,7 +77,7 @@ class RouteCompiler:
 
     def _compile_handler(self, module: ModuleConfig, inside: Next) -> Next:
         handler: Any = self._make_handler(module)
-        if not module.spec.terminal and hasattr(handler, "link"):
+        if hasattr(handler, "link"):
             linked: Next = handler.link(inside)
             return linked
         handle: Callable[..., Awaitable[Response]] = handler.handle

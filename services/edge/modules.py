@@ -25,7 +25,24 @@ def _matcher(name: str, model: str, implementation: str, summary: str) -> Module
     )
 
 
+def _for_answers(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
+    return ModuleSpec(
+        id=f"http.handlers.{name}",
+        room="edge",
+        config=f"services.edge.proxying.config:{model}",
+        implementation=f"services.edge.proxying.copying:{implementation}",
+        summary=summary,
+    )
+
+
 MODULES: tuple[ModuleSpec, ...] = (
+    _for_answers(
+        "copy_response", "CopyResponseConfig", "CopyResponse", "in handle_response: the answer itself"
+    ),
+    _for_answers(
+        "copy_response_headers", "CopyResponseHeadersConfig", "CopyResponseHeaders",
+        "in handle_response: fields of the answer",
+    ),
     _handler("error", "ErrorConfig", "error:Error", "fails with a status, for the error routes"),
     _handler("headers", "HeadersConfig", "headers:HeaderChanges", "changes fields both ways"),
     _handler("map", "MapConfig", "map:Map", "placeholders that follow from another's value"),

@@ -47,12 +47,13 @@ _prefixes = _RequestPrefixes()
 class Outgoing:
     """A request ready to be sent, as often as it takes: fields without framing.
 
-    ``host`` replaces the client's Host; ``wish`` asks for another protocol on the connection.
+    ``host`` replaces the client's Host, ``target`` its target; ``wish`` asks for another protocol on the
+    connection. ``may_retry`` is what ``retry_match`` says, None where there is none.
     """
 
     __slots__ = (
-        "body", "deadline", "early", "headers", "host", "is_begun", "method", "request",
-        "unchanged", "wish",
+        "body", "deadline", "early", "headers", "host", "is_begun", "may_retry", "method", "request",
+        "target", "unchanged", "wish",
     )  # fmt: skip
 
     def __init__(self, request: Request, headers: Headers) -> None:
@@ -60,6 +61,8 @@ class Outgoing:
         self.method = request.method
         self.headers = self.unchanged = headers
         self.host: bytes | None = None
+        self.target: str | None = None
+        self.may_retry: bool | None = None
         self.wish: Wish | None = None
         self.early = request.informational
         self.deadline = request.deadline
@@ -77,7 +80,8 @@ class Outgoing:
         """Return the head, with a body in memory behind it. HttpError 400: it cannot be a request."""
         request, body, fields = self.request, self.body, self.headers.fields
         host = request.authority.encode("latin-1", "replace") if self.host is None else self.host
-        parts = [_request_line(self.method, request.target), b"\r\nHost: ", host]
+        target = request.target if self.target is None else self.target
+        parts = [_request_line(self.method, target), b"\r\nHost: ", host]
         lines = 2
         try:
             if self.wish is not None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from functools import partial
 
 from quantum.errors import HttpError
+from quantum.http.body import discard
 from quantum.http.forwarding import Networks, add_via, fields_for_upstream, strip_hop_by_hop
 from quantum.http.message import Request, Response
 from quantum.modules.lifetime import Provision
 from quantum.tasks import TaskSet
-from services.proxy.config import HttpTransportConfig, ReverseProxyConfig
+from services.proxy.config import ReverseProxyConfig
 from services.proxy.exchange import Outgoing, attempt
 from services.proxy.header_changes import HeaderChanges
 from services.proxy.judging.judge import Judge
@@ -19,8 +20,10 @@ from services.proxy.observations import Observations
 from services.proxy.retry import Tried, seconds_until_retry
 from services.proxy.selection.config import PlainPolicy
 from services.proxy.selection.policies import SET_COOKIE_VAR, Policy, RandomPick
+from services.proxy.stages.stages import make_stages
 from services.proxy.standing import Standings, standing_key
-from services.proxy.transports.failure import UpstreamFailed
+from services.proxy.transports.config import HttpTransportConfig
+from services.proxy.transports.failure import Stage, UpstreamFailed
 from services.proxy.transports.http import HttpTransport
 from services.proxy.transports.upgrade import Tunnels
 from services.proxy.upstreams import Member, Roster, Upstreams
@@ -43,6 +46,7 @@ class ReverseProxy:
         self._policy = _policy(config, provision)
         self._trusted = Networks(config.trusted_proxies) if config.trusted_proxies else None
         self._changes = HeaderChanges(config.headers)
+        self._stages = make_stages(config)
         self._senders = TaskSet("proxy:request_body")
         self._tunnels = Tunnels(config.stream_timeout, config.stream_close_delay)
         self._leave: list[Callable[[], None]] = []
@@ -95,16 +99,18 @@ class ReverseProxy:
         outgoing = Outgoing(request, fields_for_upstream(request, self._trusted))
         if request.upgrade is not None:
             outgoing.wish = self._tunnels.wish(request.upgrade)
+        stages = self._stages
+        if stages is not None:
+            await stages.prepare(outgoing)
         began, retries, failed = self._loop.time(), 0, _NOBODY
+        failure: UpstreamFailed | None = None  # the last one: what the client is told in the end
         while True:
-            failure = None
+            unwanted = None
             available = self.roster.available()
             if failed:
                 available = tuple(m for m in available if m not in failed) or available
             if available:
                 member = self._policy.choose(available, request)
-                if member.breaker is not None:
-                    member.breaker.chosen(self._loop.time())
                 member.upstream.retries += retries > 0
                 self._address(outgoing, member)
                 try:
@@ -114,18 +120,48 @@ class ReverseProxy:
                     failure, failed = error, failed | {member}
                     self._note_failure(member, error, request)
                 else:
-                    return self._finish(member, outgoing, response, self._loop.time() - sent)
-            elapsed = self._loop.time() - began
-            stage = None if failure is None else failure.stage
-            tried = Tried(stage, request.method, outgoing.is_replayable, retries, elapsed)
-            wait = seconds_until_retry(self._balancing, tried)
+                    took = self._loop.time() - sent
+                    if stages is None:
+                        return self._finish(member, outgoing, response, took)
+                    if not stages.is_unwanted(response):
+                        return await self._finish_in_stages(member, outgoing, response, took)
+                    unwanted, failed = response, failed | {member}
+            wait = self._wait_of(outgoing, failure, unwanted, retries, self._loop.time() - began)
             if wait is None:
-                raise self._error(failure)
+                if unwanted is None:
+                    raise self._error(failure)
+                return await self._finish_in_stages(member, outgoing, unwanted, took)
+            if unwanted is not None:
+                await self._drop(member, unwanted, took)
             retries += 1
             await asyncio.sleep(wait)
 
+    def _wait_of(
+        self,
+        outgoing: Outgoing,
+        failure: UpstreamFailed | None,
+        unwanted: Response | None,
+        retries: int,
+        elapsed: float,
+    ) -> float | None:
+        """Return the seconds before the next attempt, None when there shall be none."""
+        stage = None if failure is None else failure.stage
+        if unwanted is not None:
+            stage = Stage.SENT
+        tried = Tried(
+            stage, outgoing.method, outgoing.is_replayable, retries, elapsed, outgoing.may_retry
+        )
+        return seconds_until_retry(self._balancing, tried)
+
+    async def _drop(self, member: Member, unwanted: Response, took: float) -> None:
+        """Let an answer go that another shall replace."""
+        self._judge.answered(member, unwanted.status, took)
+        await discard(unwanted.body)
+
     def _address(self, outgoing: Outgoing, member: Member) -> None:
         """Make the request one for ``member``: its Host over TLS, the configured header changes."""
+        if member.breaker is not None:
+            member.breaker.chosen(self._loop.time())
         outgoing.host = member.host_port if self._transport.is_tls else None
         if self._changes.has_request_steps:
             self._changes.change_request(outgoing, member)
@@ -143,6 +179,21 @@ class ReverseProxy:
         if request.has_vars and SET_COOKIE_VAR in request.vars:
             headers.add(b"set-cookie", request.vars[SET_COOKIE_VAR])
         return response
+
+    async def _finish_in_stages(
+        self, member: Member, outgoing: Outgoing, response: Response, took: float
+    ) -> Response:
+        """Make the upstream's answer ours, or hand it back to routes."""
+        stages = self._stages
+        assert stages is not None
+        await stages.buffer(response)
+        rule = stages.rule_of(response)
+        if rule is None:
+            return self._finish(member, outgoing, response, took)
+        original = response.headers.copy()
+        strip_hop_by_hop(original)
+        response = self._finish(member, outgoing, response, took)
+        return stages.apply(rule, original, response, member, outgoing.request)
 
     def _note_failure(self, member: Member, failure: UpstreamFailed, request: Request) -> None:
         failure.address = member.address

@@ -43,12 +43,21 @@ class HeaderChanges:
 
 
 def _tell_placeholders(member: Member, request: Request) -> None:
+    request.vars.update(upstream_facts(member))
+
+
+def upstream_facts(member: Member) -> dict[str, str]:
+    """Return the placeholders ``{http.reverse_proxy.upstream.*}``."""
     host, _, port = member.host_port.decode().rpartition(":")
-    request.vars.update({
-        "http.reverse_proxy.upstream.address": member.address,
+    return {
+        "http.reverse_proxy.upstream.address": _with_network(member.address),
         "http.reverse_proxy.upstream.hostport": member.host_port.decode(),
         "http.reverse_proxy.upstream.host": host or member.host_port.decode(),
         "http.reverse_proxy.upstream.port": port,
-        "http.reverse_proxy.upstream.requests": member.upstream.in_flight,
-        "http.reverse_proxy.upstream.fails": member.upstream.fails,
-    })  # fmt: skip
+        "http.reverse_proxy.upstream.requests": str(member.upstream.in_flight),
+        "http.reverse_proxy.upstream.fails": str(member.upstream.fails),
+    }
+
+
+def _with_network(address: str) -> str:
+    return address if "/" in address else f"tcp/{address}"

@@ -35,7 +35,7 @@ MANIFEST = Manifest(
         ModuleSpec(
             id="http.reverse_proxy.transport.http",
             room="proxy",
-            config="services.proxy.config:HttpTransportConfig",
+            config="services.proxy.transports.config:HttpTransportConfig",
             implementation="services.proxy.transports.http:HttpTransport",
             summary="Upstreams over HTTP/1.1, by TCP, TLS or a unix socket",
         ),

@@ -1,7 +1,8 @@
 """Whether a failed request may be tried again: a pure decision by Caddy's rules, and stricter ones.
 
 Caddy: nothing is retried unless ``retries`` or ``try_duration`` is set; what never reached an
-upstream is retried always, what may have been processed only for GET. Beyond Caddy: a request
+upstream is retried always, what may have been processed only for GET, or for what ``retry_match``
+matches where it is configured. Beyond Caddy: a request
 whose body was consumed is never sent again, and neither is anything once its answer has begun.
 """
 
@@ -18,13 +19,17 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What is known after a failure. ``stage`` None: there was no upstream to try."""
+    """What is known after a failure. ``stage`` None: there was no upstream to try.
+
+    ``may_retry`` is what ``retry_match`` says of the request, None where it is not configured.
+    """
 
     stage: Stage | None
     method: str
     is_replayable: bool
     retries: int
     elapsed: float
+    may_retry: bool | None = None
 
 
 def seconds_until_retry(policy: LoadBalancing, tried: Tried) -> float | None:
@@ -46,6 +51,8 @@ def is_safe(tried: Tried) -> bool:
         return False
     if tried.stage in (None, Stage.DIAL):
         return True
+    if tried.may_retry is not None:
+        return tried.may_retry
     return tried.method == "GET" or (tried.stage is Stage.STALE and tried.method in IDEMPOTENT)
 
 

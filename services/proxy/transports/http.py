@@ -12,7 +12,7 @@ from quantum.config.units import NetworkAddress
 from quantum.errors import ConfigError
 from quantum.modules.lifetime import Provision
 from quantum.net.client_tls import make_client_context
-from services.proxy.config import HttpTransportConfig, UpstreamTls
+from services.proxy.transports.config import HttpTransportConfig, UpstreamTls
 from services.proxy.transports.connection import Connection, Limits
 from services.proxy.transports.pool import ConnectionPool
 

@@ -35,10 +35,8 @@ def test_the_defaults_are_caddys():
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
-        ({"rewrite": {"method": "GET"}}, "here.rewrite"),
         ({"dynamic_upstreams": {"source": "a"}}, "here.dynamic_upstreams"),
-        ({"Request_Buffers": 4096}, "here.Request_Buffers"),
-        ({"load_balancing": {"retry_match": [{}]}}, "here.load_balancing.retry_match"),
+        ({"Verbose_Logs": True}, "here.Verbose_Logs"),
         (
             {"transport": {"protocol": "http", "proxy_protocol": "v2"}},
             "here.transport.proxy_protocol",
@@ -52,7 +50,7 @@ def test_what_is_not_built_yet_is_refused_when_it_is_set(fields, place):
 
 
 def test_what_is_not_built_yet_may_be_switched_off():
-    assert parse(request_buffers=0, handle_response=[], rewrite=None).request_buffers == 0
+    assert parse(verbose_logs=False, dynamic_upstreams=None).request_buffers == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""The configurations of the transports: how upstreams are reached.
+
+A field that Caddy has and that nothing here obeys yet is refused when it is set: a proxy that
+silently ignores what it was told is worse than one that does not start.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from quantum.config.model import StrictModel, path_of
+from quantum.config.units import Duration
+from quantum.errors import ConfigError
+
+
+class PartlyBuilt(StrictModel):
+    """A model some of whose fields are known to Caddy and not obeyed here yet."""
+
+    unbuilt: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unbuilt(cls, value: Any) -> Any:
+        for key, given in value.items() if isinstance(value, dict) else ():
+            if key.lower() in cls.unbuilt and given not in (None, False, 0, "", [], {}):
+                place = f"{path_of(value)}.{key}".lstrip(".")
+                raise ConfigError(place, f"known to Caddy, not built here yet: {place}")
+        return value
+
+
+class KeepAlive(PartlyBuilt):
+    """Idle upstream connections: how many of each upstream are kept, and for how long."""
+
+    unbuilt = frozenset({"max_idle_conns"})
+
+    enabled: bool = True
+    probe_interval: Duration = Field(default=30.0, ge=0)
+    max_idle_conns: int = Field(default=0, ge=0)
+    max_idle_conns_per_host: int = Field(default=32, ge=0)
+    idle_timeout: Duration = Field(default=120.0, gt=0)
+
+
+class UpstreamTls(PartlyBuilt):
+    """TLS towards upstreams; certificates are verified against ``ca`` or the system's roots."""
+
+    unbuilt = frozenset({
+        "client_certificate_automate", "renegotiation", "except_ports", "curves",
+    })  # fmt: skip
+
+    ca: dict[str, Any] | None = None
+    root_ca_pool: list[str] = Field(default_factory=list)
+    root_ca_pem_files: list[str] = Field(default_factory=list)
+    client_certificate_file: str = ""
+    client_certificate_key_file: str = ""
+    client_certificate_automate: str = ""
+    insecure_skip_verify: bool = False
+    handshake_timeout: Duration = Field(default=0.0, ge=0)
+    server_name: str = ""
+    renegotiation: str = ""
+    except_ports: list[str] = Field(default_factory=list)
+    curves: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _check(self) -> UpstreamTls:
+        if bool(self.client_certificate_file) != bool(self.client_certificate_key_file):
+            raise ValueError("a client certificate needs both its file and its key file")
+        if "{" in self.server_name:
+            raise ValueError("placeholders in server_name: known to Caddy, not built here yet")
+        if self.ca is not None and self.ca.get("provider") not in {"file", "inline", "system"}:
+            raise ValueError('ca: the providers built here are "file", "inline" and "system"')
+        return self
+
+
+class HttpTransportConfig(PartlyBuilt):
+    """``http.reverse_proxy.transport.http``: how upstreams are reached. HTTP/1.1 for now."""
+
+    unbuilt = frozenset({
+        "resolver", "proxy_protocol", "forward_proxy_url", "network_proxy",
+        "expect_continue_timeout", "local_address", "compression", "dial_fallback_delay",
+    })  # fmt: skip
+
+    resolver: Any = None
+    tls: UpstreamTls | None = None
+    keep_alive: KeepAlive = Field(default_factory=KeepAlive)
+    compression: bool = True
+    max_conns_per_host: int = Field(default=0, ge=0)
+    proxy_protocol: str = ""
+    forward_proxy_url: str = ""
+    network_proxy: Any = None
+    dial_timeout: Duration = Field(default=3.0, gt=0)
+    dial_fallback_delay: Duration = 0.3
+    response_header_timeout: Duration = Field(default=0.0, ge=0)
+    expect_continue_timeout: Duration = 0.0
+    max_response_header_size: int = Field(default=10 * 1024 * 1024, ge=0)
+    write_buffer_size: int = Field(default=4096, ge=0)
+    read_buffer_size: int = Field(default=4096, ge=0)
+    read_timeout: Duration = Field(default=0.0, ge=0)
+    write_timeout: Duration = Field(default=0.0, ge=0)
+    versions: list[str] = Field(default_factory=lambda: ["1.1", "2"])
+    local_address: str = ""
+
+    @model_validator(mode="after")
+    def _check_versions(self) -> HttpTransportConfig:
+        unknown = set(self.versions) - {"1.1", "2", "h2c", "3"}
+        if unknown:
+            raise ValueError(f"versions: {min(unknown)!r} is none of 1.1, 2, h2c, 3")
+        if "1.1" not in self.versions or {"h2c", "3"} & set(self.versions):
+            raise ValueError(
+                "versions: known to Caddy, not built here yet: upstreams over h2c or HTTP/3"
+            )
+        return self

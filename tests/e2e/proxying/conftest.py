@@ -1,0 +1,79 @@
+"""One deployment per topology for all scenarios of proxying; the real Caddy is one more topology."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from quantum.testing.client import Site
+from quantum.testing.topology import Deployment, free_port
+from tests.e2e.proxying.rules import routes
+from tests.e2e.proxying.upstream import Talker
+
+
+def document(port: int, handling: list) -> dict:
+    server = {
+        "listen": [f"127.0.0.1:{port}"],
+        "automatic_https": {"disable": True},
+        "protocols": ["h1"],
+        "routes": handling,
+    }
+    admin = {"disabled": True}
+    return {"admin": admin, "apps": {"http": {"servers": {"srv0": server}}}}
+
+
+@contextmanager
+def caddy(config: dict, port: int) -> Iterator[None]:
+    folder = Path(tempfile.mkdtemp(prefix="caddy-"))
+    (folder / "config.json").write_text(json.dumps(config))
+    command = [
+        str(Path(sys.executable).parent / "caddyserver"),
+        "run",
+        "--config",
+        str(folder / "config.json"),
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()[-3000:]
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def talker() -> Iterator[Talker]:
+    talker = Talker()
+    yield talker
+    talker.close()
+
+
+@pytest.fixture(scope="module", params=["all", "split", "caddy"])
+def site(request, talker, tmp_path_factory) -> Iterator[Site]:
+    """A server with the routes of ``rules.py``."""
+    files = tmp_path_factory.mktemp("files")
+    (files / "files").mkdir()
+    (files / "files" / "inside.txt").write_text("from the disk")
+    port = free_port()
+    config = document(port, routes(talker.dial, files))
+    started = caddy(config, port) if request.param == "caddy" else Deployment(request.param, config)
+    with started:
+        yield Site("127.0.0.1", port)
