@@ -21,6 +21,7 @@ from quantum.errors import QuantumError
 from quantum.hop.start import OpenHop, open_hop
 from quantum.ids import PROCESS_ID
 from quantum.modules.spec import load
+from quantum.net.descriptors import raise_descriptor_limit
 from quantum.service.api import Preparing, Revision, Service, ServiceContext, State
 from quantum.service.children.channel import Channel
 from quantum.service.children.follower import Follower
@@ -58,6 +59,7 @@ def run(options: RunOptions) -> int:
     if options.worker is not None:
         identify(worker=options.worker.number)
     configure_logging(options.log_level or "INFO", options.log_format)
+    raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Process(options).run())
 

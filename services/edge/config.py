@@ -83,7 +83,7 @@ class Server(StrictModel):
     trusted_proxies_unix: bool = False
     client_ip_headers: list[str] = Field(default_factory=lambda: ["X-Forwarded-For"])
 
-    listener_wrappers: NotBuilt = None
+    listener_wrappers: list[InlineModule("caddy.listeners")] = Field(default_factory=list)  # type: ignore[valid-type]
     packet_conn_wrappers: NotBuilt = None
     read_timeout: NotBuilt = None
     write_timeout: NotBuilt = None

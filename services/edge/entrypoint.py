@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from quantum.net.listen import BACKLOG, KeepAlive, close_all, tune
 from quantum.tasks import TaskSet
 from services.edge.admission import Admission
+from services.edge.listening.proxied import Ends, ProxiedConnection
+from services.edge.listening.wrapping import Wrapping
 from services.edge.protocols import make_protocol
 from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
@@ -79,7 +81,8 @@ class Entrypoint:
         self.quic: QuicSettings | None = None
         self.is_draining = False
         self._datagrams: H3Listener | None = None
-        self.handshaking: set[TlsConnection] = set()
+        self.wrapping = Wrapping()
+        self.handshaking: dict[TlsConnection, None] = {}
         self._connections: set[HttpConnection] = set()
         self._sockets = sockets
         self._servers: list[asyncio.AbstractServer] = []
@@ -134,7 +137,14 @@ class Entrypoint:
     def _accept(self) -> asyncio.Protocol:
         if not self.admission.enter():
             return _Refusal()
-        return TlsConnection(self) if self.tls is not None else _PlainConnection(self)
+        proxy = self.wrapping.proxy
+        return self._begin(None) if proxy is None else ProxiedConnection(self, proxy, self._begin)
+
+    def _begin(self, ends: Ends | None) -> asyncio.Protocol:
+        """Return the protocol of a connection; ``ends`` as told by a balancer, None: the socket's."""
+        if self.tls is not None:
+            return TlsConnection(self, ends)
+        return _PlainConnection(self, ends)
 
     def joined(self, connection: HttpConnection) -> None:
         """A connection speaks HTTP now."""
@@ -144,6 +154,7 @@ class Entrypoint:
         """It is gone."""
         self._connections.discard(connection)
         if connection.facts.tls is None:  # of one under TLS, TlsConnection says it
+            self.admission.leave_client(connection.facts.peer[0])
             self.admission.leave()
 
     def stop_accepting(self) -> None:
@@ -176,18 +187,21 @@ class Entrypoint:
 class _PlainConnection(asyncio.Protocol):
     """Stands in until the transport is there: facts are taken from it, then HTTP takes over."""
 
-    __slots__ = ("_host",)
+    __slots__ = ("_ends", "_host")
 
-    def __init__(self, host: Entrypoint) -> None:
+    def __init__(self, host: Entrypoint, ends: Ends | None) -> None:
         self._host = host
+        self._ends = ends
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand over."""
-        protocol = make_protocol(
-            "", self._host, facts_of(transport, "http", self._host.site.name, None)
-        )
+        facts = facts_of(transport, "http", self._host.site.name, None, self._ends)
+        protocol = make_protocol("", self._host, facts)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+        if not self._host.admission.enter_client(facts.peer[0]):
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
 
 
 class _Refusal(asyncio.Protocol):

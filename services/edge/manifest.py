@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantum.modules.spec import Manifest, ModuleSpec
+from services.edge.listening.modules import MODULES as LISTENERS
 from services.edge.modules import MODULES
 
 MANIFEST = Manifest(
@@ -13,6 +14,7 @@ MANIFEST = Manifest(
     needs=("certs", "proxy", "static", "sync"),
     modules=(
         *MODULES,
+        *LISTENERS,
         ModuleSpec(
             id="http.ip_sources.static",
             room="edge",

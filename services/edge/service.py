@@ -19,6 +19,7 @@ from services.edge.challenges import ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.entrypoint import Entrypoint, Surroundings
 from services.edge.listening.sharing import SOLE, is_served_by
+from services.edge.listening.wrapping import Wrapping, compile_wrapping
 from services.edge.metrics import RequestMetrics
 from services.edge.protocols import alpn_for
 from services.edge.protocols.h1_head import Stamps
@@ -50,6 +51,7 @@ class Listening:
     quic: QuicSettings | None
     keep_alive: KeepAlive
     path: str
+    wrapping: Wrapping
 
 
 class Opening:
@@ -150,11 +152,14 @@ class EdgeService:
                         continue
                     secure = is_secure_listener(app, server_plan, address)
                     policies, quic = spoken if secure else (None, None)
-                    listening = Listening(site, policies, quic, _keep_alive(server), place)
+                    wrapping = compile_wrapping(server.listener_wrappers, is_secure=secure)
+                    listening = Listening(
+                        site, policies, quic, _keep_alive(server), place, wrapping
+                    )
                     _add(wanted, address, listening)
         for address, redirects in automatic.listeners.items():
             site = builder.redirects(redirects)
-            _add(wanted, address, Listening(site, None, None, KeepAlive(), HTTP_PORT))
+            _add(wanted, address, Listening(site, None, None, KeepAlive(), HTTP_PORT, Wrapping()))
         return wanted
 
     def _spoken(
@@ -238,6 +243,7 @@ class EdgeService:
             key = str(address)
             entrypoint = opened.entrypoints.get(key) or current.pop(key)
             entrypoint.site, entrypoint.tls = listening.site, listening.tls
+            entrypoint.wrapping = listening.wrapping
             entrypoint.quic = listening.quic
             self._entrypoints[key] = entrypoint
             if key in opened.datagrams:

@@ -17,7 +17,10 @@ from quantum.net.address import peer_of
 from quantum.net.client_hello import ClientHello, read_client_hello
 from quantum.net.tls_transport import TlsLayer
 from quantum.tasks import TaskSet
-from services.edge.admission import HANDSHAKE_SECONDS, Admission
+from services.edge.admission import HANDSHAKE_SECONDS, MAX_HANDSHAKES, Admission
+from services.edge.listening.proxied import Ends
+from services.edge.listening.redirect import METHOD_STARTS, answer_plain
+from services.edge.listening.wrapping import Wrapping
 from services.edge.protocols import make_protocol
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.host import Host
@@ -30,7 +33,6 @@ PLAIN_HTTP_ON_TLS = (
 
 _ALERT_UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
 """A fatal unrecognized_name (RFC 8446 §6): there is no certificate for what was asked."""
-_METHOD_STARTS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _REASONS = frozenset({
     "bad_key_share", "http_request", "no_shared_cipher", "no_suitable_signature_algorithm",
     "sslv3_alert_bad_certificate", "sslv3_alert_certificate_unknown", "tlsv1_alert_unknown_ca",
@@ -58,28 +60,43 @@ class TlsHost(Host, Protocol):
     tls: ChooseContext | None
     admission: Admission
     tasks: TaskSet
-    handshaking: set[TlsConnection]
+    wrapping: Wrapping
+    handshaking: dict[TlsConnection, None]
+    """In the order of their coming."""
 
 
 def facts_of(
-    transport: asyncio.BaseTransport, scheme: str, server: str, tls: TlsFacts | None
+    transport: asyncio.BaseTransport,
+    scheme: str,
+    server: str,
+    tls: TlsFacts | None,
+    ends: Ends | None = None,
 ) -> ConnectionFacts:
-    """Return what is known of a connection once it is accepted."""
-    peer = peer_of(transport.get_extra_info("peername"))
-    local = peer_of(transport.get_extra_info("sockname"))
+    """Return what is known of a connection once it is accepted; ``ends`` are those told by a balancer."""
+    peer, local = ends or ends_of(transport)
     return ConnectionFacts(peer, local, scheme, tls, server)
+
+
+def ends_of(transport: asyncio.BaseTransport) -> Ends:
+    """Return the addresses of a socket."""
+    return (
+        peer_of(transport.get_extra_info("peername")),
+        peer_of(transport.get_extra_info("sockname")),
+    )
 
 
 class TlsConnection(asyncio.Protocol):
     """The raw side of one TLS connection: hello, certificate, handshake, then the layer does it all."""
 
     __slots__ = (
-        "_choosing", "_early", "_host", "_layer", "_local_ip", "_peer_ip", "_server_name", "_transport",
+        "_choosing", "_early", "_ends", "_host", "_layer", "_local_ip", "_peer_ip", "_server_name", "_transport",
         "deadline", "is_closed", "visit",
     )  # fmt: skip
 
-    def __init__(self, host: TlsHost) -> None:
+    def __init__(self, host: TlsHost, ends: Ends | None = None) -> None:
+        """``ends`` are the addresses that a balancer told, None for the socket's."""
         self._host = host
+        self._ends = ends
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set on connection
         self._early = b""
         self._layer: TlsLayer | None = None
@@ -96,11 +113,16 @@ class TlsConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock of the handshake."""
         self._transport = transport  # type: ignore[assignment]
-        self._local_ip = peer_of(transport.get_extra_info("sockname"))[0]
-        self._peer_ip = peer_of(transport.get_extra_info("peername"))[0]
+        (self._peer_ip, _), (self._local_ip, _) = self._ends or ends_of(transport)
+        if not self._host.admission.enter_client(self._peer_ip):
+            self.abort()
+            return
         self.deadline = self._host.loop.time() + HANDSHAKE_SECONDS
         self._host.deadlines.watch(self)
-        self._host.handshaking.add(self)
+        handshaking = self._host.handshaking
+        handshaking[self] = None
+        if len(handshaking) > MAX_HANDSHAKES:
+            next(iter(handshaking)).give_way()
 
     def data_received(self, data: bytes) -> None:
         """Raw bytes: the hello, the handshake, or records for the layer."""
@@ -126,7 +148,8 @@ class TlsConnection(asyncio.Protocol):
         self._early = b""
         if self._choosing is not None:
             self._choosing.cancel()
-        self._host.handshaking.discard(self)
+        self._host.handshaking.pop(self, None)
+        self._host.admission.leave_client(self._peer_ip)
         self._host.admission.leave()
         inner = self._layer.inner if self._layer is not None else None
         if inner is not None:
@@ -147,6 +170,12 @@ class TlsConnection(asyncio.Protocol):
         self._host.admission.handshakes_failed.labels("timeout").inc()
         self.abort()
 
+    def give_way(self) -> None:
+        """End an unfinished handshake in favour of newer ones."""
+        self._host.handshaking.pop(self, None)
+        self._host.admission.reached("handshakes")
+        self.abort()
+
     def abort(self) -> None:
         """Cut it."""
         self._transport.abort()
@@ -155,10 +184,8 @@ class TlsConnection(asyncio.Protocol):
 
     def _read_hello(self) -> None:
         early = self._early
-        if early[0] in _METHOD_STARTS:
-            self._host.admission.handshakes_failed.labels("plain_http").inc()
-            self._transport.write(PLAIN_HTTP_ON_TLS)
-            self._transport.close()
+        if early[0] in METHOD_STARTS:
+            self._answer_plain(early)
             return
         hello = read_client_hello(early, self._peer_ip)
         chooser = self._host.tls
@@ -170,6 +197,16 @@ class TlsConnection(asyncio.Protocol):
             self._begin(context)
         else:
             self._choosing = self._host.tasks.start(self._choose(chooser, hello), "certificate")
+
+    def _answer_plain(self, early: bytes) -> None:
+        limit = self._host.wrapping.redirect_head_bytes
+        answer = answer_plain(early, limit) if limit else PLAIN_HTTP_ON_TLS
+        if answer is None:
+            return  # until the head is complete, within the time of a handshake
+        if not limit:
+            self._host.admission.handshakes_failed.labels("plain_http").inc()
+        self._transport.write(answer)
+        self._transport.close()
 
     async def _choose(self, chooser: ChooseContext, hello: ClientHello) -> None:
         context = await chooser.obtain(hello, self._local_ip)
@@ -193,7 +230,7 @@ class TlsConnection(asyncio.Protocol):
 
     def _established(self, layer: TlsLayer) -> asyncio.Protocol:
         self.deadline = NEVER
-        self._host.handshaking.discard(self)
+        self._host.handshaking.pop(self, None)
         tls = layer.ssl_object
         protocol = tls.selected_alpn_protocol() or ""
         cipher = tls.cipher()
@@ -207,7 +244,9 @@ class TlsConnection(asyncio.Protocol):
         )
         site = self._host.site
         return make_protocol(
-            protocol, self._host, facts_of(self._transport, "https", site.name, facts)
+            protocol,
+            self._host,
+            facts_of(self._transport, "https", site.name, facts, self._ends),
         )
 
     def _failed(self, error: ssl.SSLError) -> None:
