@@ -394,7 +394,7 @@ async def test_a_change_is_answered_when_the_others_have_it(tmp_path: Path):
         assert status == 200
         assert "Warning" not in headers
         rooms = (await admin.ask("GET", "/rooms"))[1]
-        assert rooms == [{"process": "p2", "room": "edge", "revision": ""}]
+        assert rooms == [{"process": "p2", "parent": "", "room": "edge", "revision": ""}]
         assert elsewhere.seen == [revision_id(SECOND)]
 
 
