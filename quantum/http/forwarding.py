@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from quantum.http.headers import Field, Headers
 from quantum.http.message import Request
@@ -26,6 +27,7 @@ would speak for an origin that is not the one the client talks to."""
 
 _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 _DECIDED_HERE = HOP_BY_HOP | {_FOR, _PROTO, _HOST}
+_name = itemgetter(0)
 
 TRUSTED_VAR = "trusted_proxy"
 """The variable that is True when the peer is a trusted proxy; not set otherwise."""
@@ -42,9 +44,9 @@ _PRIVATE_RANGES = (
 def strip_hop_by_hop(headers: Headers) -> None:
     """Remove, in place, what must not be forwarded; ``te: trailers`` alone survives."""
     fields = headers.fields
-    kept = [field for field in fields if field[0] not in HOP_BY_HOP]
-    if len(kept) == len(fields):
+    if HOP_BY_HOP.isdisjoint(map(_name, fields)):
         return
+    kept = [field for field in fields if field[0] not in HOP_BY_HOP]
     before = Headers(fields)
     headers.fields = kept
     _drop_named_by_connection(headers, before)
@@ -73,7 +75,14 @@ def _wants_trailers(fields: list[Field]) -> bool:
 
 def add_via(headers: Headers, version: str) -> None:
     """Append our Via for a message that was received in ``version`` ("HTTP/1.1")."""
-    headers.fields.append((b"via", version.rpartition("/")[2].encode() + b" " + PSEUDONYM))
+    headers.fields.append(_VIA.get(version) or _via(version))
+
+
+def _via(version: str) -> Field:
+    return b"via", version.rpartition("/")[2].encode() + b" " + PSEUDONYM
+
+
+_VIA = {version: _via(version) for version in ("HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/3.0")}
 
 
 def is_from_trusted_proxy(request: Request) -> bool:
@@ -87,6 +96,31 @@ def fields_for_upstream(request: Request, trusted: Networks | None = None) -> He
     Hop-by-hop fields are gone, ``X-Forwarded-For``, ``-Proto`` and ``-Host`` say what is true, Via is
     appended. ``trusted`` are ranges that one handler trusts beside the server's.
     """
+    if request.connection.peer[0] and _DECIDED_HERE.isdisjoint(map(_name, request.headers.fields)):
+        return Headers(request.headers.fields + _told(request))
+    return _decided(request, trusted)
+
+
+def _told(request: Request) -> list[Field]:
+    """Return what there is to say about a client that says nothing itself.
+
+    All its requests to one host have it in common, so its connection keeps it.
+    """
+    connection, authority, version = request.connection, request.authority, request.version
+    told = connection.told
+    if told is None or told[0] != authority or told[1] != version:
+        fields = [
+            (_FOR, connection.peer[0].partition("%")[0].encode()),
+            (_PROTO, connection.scheme.encode()),
+            (_HOST, authority.encode("latin-1", "replace")),
+            _VIA.get(version) or _via(version),
+        ]
+        told = connection.told = authority, version, fields
+    return told[2]
+
+
+def _decided(request: Request, trusted: Networks | None) -> Headers:
+    """Return the fields for upstream of a client that says something about itself, or has no address."""
     peer = request.connection.peer[0].partition("%")[0]
     believed = is_from_trusted_proxy(request) or (trusted is not None and peer in trusted)
     fields = request.headers.fields

@@ -49,9 +49,11 @@ class ConnectionFacts:
     """What all requests of one client connection share. One object per connection.
 
     ``encoded`` is the hop's: these facts as they travel, spelled at the first request that does.
+    ``told`` is ``http.forwarding``'s: the fields that tell an upstream of them, with the authority and
+    the version that they are for.
     """
 
-    __slots__ = ("encoded", "local", "peer", "scheme", "server", "tls")
+    __slots__ = ("encoded", "local", "peer", "scheme", "server", "tls", "told")
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class ConnectionFacts:
         self.tls = tls
         self.server = server
         self.encoded: bytes | None = None
+        self.told: tuple[str, str, list[Field]] | None = None
 
 
 class ByteStream(Protocol):

@@ -77,6 +77,49 @@ def join_head(parts: list[bytes], lines: int) -> bytes:
     return head
 
 
+LINE_CACHE_SIZE = 4096
+LINE_CACHE_BYTES = 256
+"""Spelled lines kept, and the longest that is: a mebibyte or so that all connections share."""
+_SECRET = frozenset({
+    b"authentication-info", b"authorization", b"cookie", b"location", b"proxy-authorization",
+    b"set-cookie", b"www-authenticate",
+})  # fmt: skip
+"""Not kept: what must not stay in memory longer than its message, and differs anyway."""
+
+UNUSUAL = b"\0"
+"""The line of a field that a writer does not simply write. No other line has this byte."""
+
+
+class FieldLines(dict[Field, bytes]):
+    """Field -> the line it makes, CRLF first: the fields of a head are then joined without a loop.
+
+    Most messages are made of fields that others had before. ``left_out`` are names that make no line,
+    ``unusual`` those that make UNUSUAL, whereupon the writer looks at the fields one by one.
+    """
+
+    def __init__(self, left_out: frozenset[bytes], unusual: frozenset[bytes]) -> None:
+        super().__init__()
+        self._left_out = left_out
+        self._unusual = unusual
+        self.spell = self.__getitem__
+
+    def __missing__(self, field: Field) -> bytes:
+        name, value = field
+        if name in self._left_out:
+            line = b""
+        elif name in self._unusual:
+            line = UNUSUAL
+        elif b"\n" in value or b"\r" in value or b"\0" in value:
+            raise UnsafeField("a field value holds CR, LF or NUL")
+        else:
+            line = prefixes[name] + value
+        if len(line) <= LINE_CACHE_BYTES and name not in _SECRET:
+            if len(self) >= LINE_CACHE_SIZE:
+                self.clear()
+            self[field] = line
+        return line
+
+
 def _encode(first_line: bytes, fields: Iterable[Field]) -> bytes:
     parts = [first_line]
     for name, value in fields:

@@ -25,23 +25,29 @@ LINE_CACHE_SIZE = 4096
 LINE_CACHE_BYTES = 256
 """Parsed lines kept, and the longest that is: a mebibyte or so that all connections share."""
 
+HEAD_CACHE_SIZE = 512
+HEAD_CACHE_BYTES = 1024
+"""Whole heads kept, and the longest that is: within a second many answers differ in nothing."""
+
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 _PREFIX = b"HTTP/1."
 
-_PLAIN, _CONTENT_LENGTH, _FRAMING, _KEEP_ALIVE = range(4)
+_PLAIN, _CONTENT_LENGTH, _FRAMING, _KEEP_ALIVE, _SECRET = range(5)
 _KINDS = {
     b"content-length": _CONTENT_LENGTH,
+    **dict.fromkeys(
+        (b"set-cookie", b"authentication-info", b"www-authenticate", b"location"), _SECRET
+    ),
     **dict.fromkeys(
         (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"),
         _FRAMING,
     ),
 }
-"""Fields that belong to the framing of this connection: they are read here and go no further."""
-_NEVER_CACHED = frozenset({b"set-cookie", b"authentication-info", b"www-authenticate", b"location"})
-"""What may be a secret of one client, and so has no place in a table that outlives its response."""
+"""Fields that belong to the framing of this connection: they are read here and go no further. SECRET
+is what may be a secret of one client, and so has no place in a table that outlives its response."""
 _NO_BODY = frozenset({204, 304})
 
 
@@ -66,7 +72,7 @@ def _learn_line(line: bytes) -> _Line:
     if name == b"connection" and value.lower() == b"keep-alive":
         kind = _KEEP_ALIVE  # on nearly every response, and of no consequence in HTTP/1.1
     entry = (name, value), kind
-    if len(line) <= LINE_CACHE_BYTES and name not in _NEVER_CACHED:
+    if len(line) <= LINE_CACHE_BYTES and kind != _SECRET:
         if len(_known_lines) >= LINE_CACHE_SIZE:
             _known_lines.clear()
         _known_lines[line] = entry
@@ -83,6 +89,46 @@ def _learn_status(line: bytes) -> tuple[int, bool]:
     if len(line) <= LINE_CACHE_BYTES:
         _known_status[line] = entry
     return entry
+
+
+_Head = tuple[int, bool, list[Field], list[Field], bytes | None]
+"""A head that was understood: status, whether it is HTTP/1.0, fields, framing fields, length."""
+_known_heads: dict[bytes, _Head] = {}
+
+
+def _parse_head(head: bytes) -> _Head:
+    lines = head.split(b"\r\n")
+    first = lines[0]
+    status, is_1_0 = _known_status.get(first) or _learn_status(first)
+    if len(lines) > MAX_FIELDS + 1:
+        raise BadResponse(f"more than {MAX_FIELDS} fields in the response head")
+    fields: list[Field] = []
+    framing: list[Field] = []
+    length: bytes | None = None
+    is_kept = len(head) <= HEAD_CACHE_BYTES
+    del lines[0]
+    for line in lines:
+        field, kind = _known_lines.get(line) or _learn_line(line)
+        if kind == _PLAIN:
+            fields.append(field)
+        elif kind == _FRAMING or (kind == _KEEP_ALIVE and is_1_0):
+            framing.append(field)
+        elif kind == _KEEP_ALIVE:
+            continue
+        elif kind == _SECRET:
+            fields.append(field)
+            is_kept = False
+        elif length is not None:
+            raise BadResponse("more than one Content-Length")
+        else:
+            length = field[1]
+            fields.append(field)
+    parsed = status, is_1_0, fields, framing, length
+    if is_kept:
+        if len(_known_heads) >= HEAD_CACHE_SIZE:
+            _known_heads.clear()
+        _known_heads[head] = parsed
+    return parsed
 
 
 class ResponseReader:
@@ -170,7 +216,7 @@ class ResponseReader:
             if end > self._max_head_bytes:
                 raise BadResponse(f"response head exceeds {self._max_head_bytes} bytes")
             self._buffer = None
-            self._read_head(data[:end].split(b"\r\n"))
+            self._read_head(data[:end])
             data = data[end + 4 :]
         if self.upgraded is not None:
             self.upgraded = data
@@ -205,29 +251,9 @@ class ResponseReader:
         if data.count(b"\n") != data.count(b"\r\n"):
             raise BadResponse("bare LF in the response head")
 
-    def _read_head(self, lines: list[bytes]) -> None:
-        first = lines[0]
-        status, is_1_0 = _known_status.get(first) or _learn_status(first)
-        if len(lines) > MAX_FIELDS + 1:
-            raise BadResponse(f"more than {MAX_FIELDS} fields in the response head")
-        fields: list[Field] = []
-        framing: list[Field] = []
-        length: bytes | None = None
-        del lines[0]
-        for line in lines:
-            field, kind = _known_lines.get(line) or _learn_line(line)
-            if kind == _PLAIN:
-                fields.append(field)
-            elif kind == _FRAMING or (kind == _KEEP_ALIVE and is_1_0):
-                framing.append(field)
-            elif kind == _KEEP_ALIVE:
-                continue
-            elif length is not None:
-                raise BadResponse("more than one Content-Length")
-            else:
-                length = field[1]
-                fields.append(field)
-        self.fields = fields
+    def _read_head(self, head: bytes) -> None:
+        status, is_1_0, fields, framing, length = _known_heads.get(head) or _parse_head(head)
+        self.fields = fields.copy()
         if status < 200:
             self._read_informational(status, framing, length)
             return
