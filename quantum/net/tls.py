@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantum.net.groups import DEFAULT_GROUPS, set_groups
+
 CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and AEAD only (RFC 9325 §4.2); TLS 1.3 has nothing else."""
 
@@ -30,14 +32,14 @@ class ClientTrust:
 class TlsSettings:
     """What connections under one policy agree on. ``alpn`` in order of preference.
 
-    ``ciphers`` are OpenSSL's names for TLS 1.2, ``curve`` the only group; both empty for the defaults.
+    ``ciphers`` are OpenSSL's names for TLS 1.2, ``groups`` those of curves; both empty for the defaults.
     """
 
     alpn: tuple[str, ...] = ()
     minimum: str = "tls1.2"
     maximum: str = "tls1.3"
     ciphers: tuple[str, ...] = ()
-    curve: str = ""
+    groups: tuple[str, ...] = ()
     clients: ClientTrust | None = None
 
 
@@ -52,13 +54,16 @@ def make_server_context(chain: Path, key: Path | None, settings: TlsSettings) ->
 
 
 def bare_context(settings: TlsSettings) -> ssl.SSLContext:
-    """Return a context without certificate: its handshakes end in the alert that says so."""
+    """Return a context without certificate: its handshakes end in the alert that says so.
+
+    ValueError for curves that this OpenSSL does not have.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[settings.minimum]
     context.maximum_version = VERSIONS[settings.maximum]
     context.set_ciphers(":".join(settings.ciphers) or CIPHERS_TLS12)
-    if settings.curve:
-        context.set_ecdh_curve(settings.curve)
+    if not set_groups(context, settings.groups or DEFAULT_GROUPS) and settings.groups:
+        raise ValueError(f"OpenSSL does not take the curves {', '.join(settings.groups)}")
     if settings.clients is not None:
         _ask_clients(context, settings.clients)
     context.options |= (

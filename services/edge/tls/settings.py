@@ -26,7 +26,7 @@ def settings_of(policy: ConnectionPolicy, alpn: tuple[str, ...]) -> TlsSettings:
         policy.protocol_min,
         policy.protocol_max,
         tuple(CIPHER_SUITES[name] for name in policy.cipher_suites),
-        CURVES[policy.curves[0]] if policy.curves else "",
+        tuple(CURVES[name] for name in policy.curves),
         trust_of(client) if client is not None and client.is_active else None,
     )
 
