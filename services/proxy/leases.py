@@ -20,8 +20,6 @@ class Lease:
     def __init__(self, member: Member) -> None:
         member.upstream.in_flight += 1
         member.upstream.requests += 1
-        if member.breaker is not None:
-            member.breaker.chosen(asyncio.get_running_loop().time())
         self.member = member
         self.connection: Connection | None = None
         self.sender: asyncio.Task[None] | None = None
