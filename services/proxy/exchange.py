@@ -11,13 +11,7 @@ from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.replies import Reply
 from quantum.tasks import TaskSet
-from quantum.wire.h1.head import (
-    NamePrefixes,
-    UnsafeField,
-    encode_chunk,
-    encode_last_chunk,
-    join_head,
-)
+from quantum.wire.h1.head import FieldLines, UnsafeField, encode_chunk, encode_last_chunk
 from services.proxy.leases import Lease
 from services.proxy.retry import may_use_fresh_connection
 from services.proxy.transports.connection import Connection
@@ -27,21 +21,14 @@ from services.proxy.upstreams import Member
 
 _ALWAYS_SIZED = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose missing body is announced with a length of 0 (RFC 9110 §8.6)."""
-_TARGET = re.compile(r"[\x21-\x7e\x80-\xff]+\Z")
-_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_REQUEST_LINE = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.1\Z")
 
 
-class _RequestPrefixes(NamePrefixes):
-    """Name prefixes in which those that this file writes itself, or (Expect) has answered, are empty."""
-
-    def __missing__(self, name: bytes) -> bytes:
-        if name in {b"content-length", b"expect", b"host", b"transfer-encoding"}:
-            self[name] = b""
-            return b""
-        return super().__missing__(name)
-
-
-_prefixes = _RequestPrefixes()
+_spell = FieldLines(
+    frozenset({b"content-length", b"expect", b"host", b"transfer-encoding"}), frozenset()
+).spell
+"""Fields as lines, those left out that this file writes itself, or (Expect) has answered."""
+_spell_host = FieldLines(frozenset(), frozenset()).spell
 
 
 class Outgoing:
@@ -81,30 +68,29 @@ class Outgoing:
         request, body, fields = self.request, self.body, self.headers.fields
         host = request.authority.encode("latin-1", "replace") if self.host is None else self.host
         target = request.target if self.target is None else self.target
-        parts = [_request_line(self.method, target), b"\r\nHost: ", host]
-        lines = 2
         try:
             if self.wish is not None:
                 fields = [*fields, *self.wish.fields]
-            for name, value in fields:
-                prefix = _prefixes[name]
-                if prefix:
-                    lines += 1
-                    parts.append(prefix)
-                    parts.append(value)
-            if body or self.method in _ALWAYS_SIZED:
-                lines += 1
-                parts.append(_framing(body))
-            head = join_head(parts, lines)
+            parts = [
+                _request_line(self.method, target),
+                _spell_host((b"host", host)),
+                *map(_spell, fields),
+            ]
         except UnsafeField as error:
             raise HttpError(400, f"request cannot be forwarded: {error}") from None
-        return head + body if body.__class__ is bytes and body else head
+        if body or self.method in _ALWAYS_SIZED:
+            parts.append(_framing(body))
+        parts.append(b"\r\n\r\n")
+        if body.__class__ is bytes:
+            parts.append(body)  # type: ignore[arg-type]
+        return b"".join(parts)
 
 
 def _request_line(method: str, target: str) -> bytes:
-    if _TARGET.match(target) is None or _METHOD.match(method) is None:
+    line = f"{method} {target} HTTP/1.1"
+    if _REQUEST_LINE.match(line) is None:
         raise HttpError(400, "request cannot be forwarded: malformed method or target")
-    return f"{method} {target} HTTP/1.1".encode("latin-1")
+    return line.encode("latin-1")
 
 
 def _framing(body: AnyBody) -> bytes:

@@ -11,7 +11,6 @@ from quantum.wire.h1.head import (
     UNUSUAL,
     FieldLines,
     NamePrefixes,
-    UnsafeField,
     join_head,
     prefixes,
     status_line,
