@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, field
+from typing import cast
 
 from quantum.net.listen import BACKLOG, KeepAlive, close_all, tune
 from quantum.tasks import TaskSet
@@ -200,8 +201,7 @@ class _PlainConnection(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if not self._host.admission.enter_client(facts.peer[0]):
-            assert isinstance(transport, asyncio.Transport)
-            transport.abort()
+            _abort(transport)
 
 
 class _Refusal(asyncio.Protocol):
@@ -209,5 +209,9 @@ class _Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Close it, without a word: it costs nothing and tells a balancer to go elsewhere."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+        _abort(transport)
+
+
+def _abort(transport: asyncio.BaseTransport) -> None:
+    # uvloop's transports have every method of asyncio's and are none.
+    cast("asyncio.Transport", transport).abort()

@@ -139,6 +139,36 @@ async def test_the_oldest_unfinished_handshake_gives_way(
     assert reached == 2
 
 
+async def test_connections_beyond_the_bound_are_turned_away_quietly(
+    edge: Edge, caplog: pytest.LogCaptureFixture
+) -> None:
+    await edge.serve()
+    edge.service._admission._limit = 2
+    held = [await edge.connect() for _ in range(2)]
+    assert await is_cut(await edge.connect())
+    assert await is_cut(await edge.connect(port=edge.tls_port))
+    held[0].reset()
+    await asyncio.sleep(0.05)
+    assert (await (await edge.connect()).ask(GET))[0].startswith(b"HTTP/1.1 200")
+    reached = {"limit": "connections"}
+    assert edge.context.metrics.get_sample_value("quantum_edge_limits_reached_total", reached) == 2
+    assert [r for r in caplog.records if r.levelname == "ERROR"] == []
+
+
+async def test_clients_told_by_a_balancer_are_bounded_one_by_one(edge: Edge) -> None:
+    await edge.serve(listener_wrappers=wrapper(allow=["127.0.0.1"]))
+    edge.service._admission._client_limit = 1
+    edge.service._admission._crowded = 0
+    header = b"PROXY TCP4 8.8.8.%d 192.0.2.9 4711 443\r\n"
+    first = await edge.connect()
+    assert (await first.ask(header % 8 + GET))[0].startswith(b"HTTP/1.1 200")
+    second = await edge.connect()
+    await second.send(header % 8 + GET)
+    assert await is_cut(second)
+    third = await edge.connect()
+    assert (await third.ask(header % 4 + GET))[0].startswith(b"HTTP/1.1 200")
+
+
 def test_one_client_is_bounded_only_where_others_need_the_room(tmp_path: Any) -> None:
     admission = Admission(make_context("edge", tmp_path).metrics, 160)
     for _ in range(80):
