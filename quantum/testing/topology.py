@@ -88,6 +88,8 @@ class Deployment:
     document: dict[str, Any]
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="q-")))
     extra: list[str] = field(default_factory=list)
+    rooms: tuple[str, ...] = ROOMS
+    """The rooms that run; in topology split, a room named twice runs twice (``proxy``, ``proxy-2``)."""
     members: dict[str, Member] = field(default_factory=dict)
     _stopping: bool = False
     _keeper: threading.Thread | None = None
@@ -181,11 +183,21 @@ class Deployment:
 
     def _start_members(self) -> None:
         if self.topology == "all":
-            self._add_quantum("quantum", ["--target", "all"])
+            target = "all" if self.rooms == ROOMS else ",".join(dict.fromkeys(self.rooms))
+            self._add_quantum("quantum", ["--target", target])
             return
         nats = self._add_nats()
-        for room in ROOMS:
-            self._add_quantum(room, ["--target", room, "--nats", nats])
+        for position, room in enumerate(self.rooms):
+            copy = self.rooms[:position].count(room) + 1
+            name = room if copy == 1 else f"{room}-{copy}"
+            self._add_quantum(name, ["--target", room, "--nats", nats])
+
+    def end(self, name: str) -> None:
+        """SIGKILL a member and leave it dead."""
+        member = self.members.pop(name)
+        member.signal(signal.SIGKILL)
+        if member.process is not None:
+            member.process.wait()
 
     def _add_quantum(self, name: str, flags: list[str]) -> None:
         ops = f"127.0.0.1:{free_port()}"

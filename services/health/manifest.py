@@ -8,4 +8,5 @@ MANIFEST = Manifest(
     room="health",
     service="services.health.service:HealthService",
     summary="Checks upstreams and publishes which ones work",
+    subjects=("quantum.health.upstream_changed",),
 )
