@@ -104,6 +104,7 @@ class SimulatedRemote:
 
     async def _push(self, session: Session, replica: Replica, sent: int) -> None:
         while True:
+            news = replica.news
             await asyncio.sleep(self._random.uniform(0.01, 0.05))
             self._point("push")
             if self.faults.is_cut or not replica.is_up or self._random.random() < self.faults.loss:
@@ -111,16 +112,7 @@ class SimulatedRemote:
             for change in self._truth.log[sent : replica.seen]:
                 session.changed_there(change)
                 sent = change.seq
-            if sent >= replica.seen:
-                await replica_moves(replica, sent)
-
-
-async def replica_moves(replica: Replica, sent: int) -> None:
-    """Wait until the replica has something new, or went down: without polling for ever."""
-    pause = 0.02
-    while replica.seen <= sent and replica.is_up and pause < 2:
-        await asyncio.sleep(pause)
-        pause *= 2
+            await news.wait()
 
 
 class _Download:

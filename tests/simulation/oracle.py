@@ -113,7 +113,7 @@ class Player:
 
     def _replica(self, number: int) -> None:
         replica = self.world.replicas[number]
-        replica.is_up = not replica.is_up
+        replica.switch(is_up=not replica.is_up)
 
     def _unmount(self, client: int) -> None:
         disk = self.world.machines[client].disk
@@ -143,7 +143,7 @@ class Player:
         world = self.world
         world.is_quiet = True
         for replica in world.replicas:
-            replica.is_up = True
+            replica.switch(is_up=True)
         for machine in world.machines:
             machine.fuse = -1
             machine.disk.is_mounted = True

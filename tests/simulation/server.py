@@ -1,6 +1,8 @@
 """A server with the protocol's rules (docs/sync-protocol.md) and nothing else: one log, checks at the
 commit, contents before announcements. Replicas answer from a place in the log that lags behind."""
 
+from asyncio import Event
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.sync.client.planning.model import DIRECTORY, Node, ancestors, fold, is_below
@@ -19,6 +21,8 @@ class Truth:
     oldest: int = 0
     """Cursors before this one get "rescan"."""
     folds: dict[str, str] = field(default_factory=dict)
+    committed: Callable[[int], None] = lambda seq: None
+    """Told of every operation."""
     wins: list[tuple[str, Node | None, int]] = field(default_factory=list)
     """Successful conditional writes: path, what was expected, version found."""
 
@@ -41,6 +45,7 @@ class Truth:
             self.versions[path] = seq
         self.log.append(Change(path, node, source, seq, client))
         self.snapshots.append(dict(self.tree))
+        self.committed(seq)
         return seq
 
     # The protocol's requests.
@@ -122,10 +127,22 @@ class Replica:
         self.truth = truth
         self.seen = 0
         self.is_up = True
+        self.news = Event()
+        """Set, and made anew, whenever something changes here."""
 
-    def catch_up(self, to: int | None = None) -> None:
-        head = len(self.truth.log)
-        self.seen = head if to is None else max(self.seen, min(to, head))
+    def catch_up(self, to: int) -> None:
+        if self.is_up and to > self.seen:
+            self.seen = to
+            self.rouse()
+
+    def switch(self, *, is_up: bool) -> None:
+        self.is_up = is_up
+        self.catch_up(len(self.truth.log))
+        self.rouse()
+
+    def rouse(self) -> None:
+        self.news.set()
+        self.news = Event()
 
     def listing(self) -> Listing:
         return Listing(dict(self.truth.snapshots[self.seen]), self.seen, "log")

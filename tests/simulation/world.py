@@ -149,11 +149,14 @@ class Machine:
             except Crash:
                 pass
             except DeletionsHeld:
+                self.die(power=False)
                 self.held += 1
                 if self.world.is_quiet:
                     self.is_confirmed = True  # somebody was asked, and meant it
             except FolderLost:
+                self.die(power=False)
                 self.lost_folder += 1
+                await asyncio.sleep(1.0)
             except Exception as error:
                 self.world.problem = self.world.problem or f"{self.name} failed: {error!r}"
             self.session = None
@@ -240,23 +243,20 @@ class World:
     problem: str = ""
 
     def __post_init__(self) -> None:
+        self.random = Random(f"{self.seed}:world")
         self.replicas = [Replica(self.truth) for _ in range(self.rules.replicas)]
         self.machines = [Machine(self, number) for number in range(self.rules.clients)]
         self.faults = {machine.name: Faults() for machine in self.machines}
         for faults in self.faults.values():
             faults.loss, faults.delay = self.rules.loss, self.rules.delay
         self.tasks = [self.loop.create_task(machine.live()) for machine in self.machines]
-        self.tasks.append(self.loop.create_task(self._spread()))
+        self.truth.committed = self._spread
 
-    async def _spread(self) -> None:
+    def _spread(self, seq: int) -> None:
         """Let replicas see the log, each at its own pace."""
-        random = Random(f"{self.seed}:spread")
-        while True:
-            head = len(self.truth.log)
-            for replica in self.replicas:
-                if replica.is_up and replica.seen < head:
-                    replica.catch_up(random.randint(replica.seen + 1, head))
-            await asyncio.sleep(0.03)
+        for number, replica in enumerate(self.replicas):
+            pause = 0.0 if number == seq % len(self.replicas) else self.random.uniform(0.0, 0.2)
+            self.loop.call_later(pause, replica.catch_up, seq)
 
     async def close(self) -> None:
         every = [*self.tasks, *(t for m in self.machines for t in m.tasks)]

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from services.sync.client.planning.model import Node
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = 1
+"""Written into the database; another one is refused."""
+
 LARGEST_JOURNAL = 10_000
 """Events that ``why`` can tell of; older ones are dropped."""
 
@@ -52,7 +54,12 @@ class State:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """``connection`` MUST be in autocommit mode: transactions are begun here."""
         self._connection = connection
-        connection.executescript(_SCHEMA)
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found not in {0, SCHEMA_VERSION}:
+            raise StateBroken(f"made by another version of this program ({found}); remove it")
+        if not found:
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._is_open = False
         self.synced = self._read_tree("synced")
         self.remote = self._read_tree("remote")
