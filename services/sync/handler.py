@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from quantum.errors import HttpError
@@ -10,19 +9,21 @@ from quantum.http.handler import Handler
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.modules.lifetime import Provision
-from services.sync import protocol
-from services.sync.api.answers import REFUSALS, Refused
+from services.sync.access.limits import DeletionGuard, Rates
+from services.sync.access.tokens import ANYONE, NOBODY, READER, Principal, TokenRefused, read_token
+from services.sync.api.call import Desk
+from services.sync.api.operating import Operator
 from services.sync.api.rest import Rest
 from services.sync.config import FileSyncConfig
-from services.sync.live import Client, Hub
+from services.sync.live.client import Client
+from services.sync.live.hub import Hub
 from services.sync.origin import is_welcome
 from services.sync.page import Page
-from services.sync.share.operations import content_of
-from services.sync.share.paths import parse_path
 from services.sync.share.share import Share
 from services.sync.shares import Shares
 
 WEBSOCKET_VERSION = b"13"
+_BEARER = b"bearer "
 
 
 class FileSync:
@@ -36,7 +37,11 @@ class FileSync:
         self._share: Share = opened.share
         self._hub: Hub = opened.hub
         self._page = Page()
-        self._rest = Rest(self._share, config, self._facts)
+        self._rates = Rates(config.max_rate, shares.clock)
+        guard = DeletionGuard(config.max_delete_files, config.max_delete_percent, shares.clock)
+        desk = Desk(self._share, config, guard, shares.metrics)
+        self._rest = Rest(desk, self._rates, self._admit, self._facts)
+        self._room = Operator(desk, self._rates, self._admit_token)
 
     async def handle(self, request: Request) -> Response:
         """Answer, or accept a WebSocket; HttpError only for what is neither API nor page."""
@@ -48,7 +53,32 @@ class FileSync:
         return self._page.answer(request)
 
     def _facts(self) -> dict[str, Any]:
-        return {"clients": len(self._hub.clients)}
+        head = self._share.tree.head
+        clients = [
+            {"client": c.client_id, "applied": s.applied, "behind": head - s.applied}
+            for c in self._hub.clients
+            if (s := c.subscription) is not None
+        ]
+        return {"clients": len(self._hub.clients), "subscribers": clients[:100]}
+
+    def _admit(self, request: Request) -> Principal:
+        """Return who asks, by the token that the request carries."""
+        if self._config.token_key is None:
+            return ANYONE
+        given = request.headers.get(b"authorization")
+        if given is None:
+            rule = self._config.require_token
+            return NOBODY if rule == "all" else READER
+        if not given[: len(_BEARER)].lower() == _BEARER:
+            raise TokenRefused("Authorization is no Bearer token")
+        return self._admit_token(given[len(_BEARER) :].strip().decode("latin-1"))
+
+    def _admit_token(self, token: str) -> Principal:
+        key = self._config.token_key
+        if key is None:
+            return ANYONE
+        share, revoked = self._share, self._config.revoked_tokens
+        return read_token(key.reveal(), token, share.name, share.now(), revoked)
 
     def _accept(self, request: Request) -> Response:
         if request.upgrade != "websocket":
@@ -60,52 +90,20 @@ class FileSync:
             raise HttpError(426, "WebSocket version", ((b"sec-websocket-version", b"13"),))
         if not is_welcome(request, self._config.allowed_origins):
             raise HttpError(403, "this origin may not connect")
+        self._check_room(request.client_ip)
+        try:
+            principal = self._admit(request)
+        except TokenRefused as error:
+            raise HttpError(401, str(error), ((b"www-authenticate", b"Bearer"),)) from None
+        client = Client(self._hub, self._room, principal, request.client_ip)
+        return Response(101, Headers(), upgrade=client.run)
+
+    def _check_room(self, address: str) -> None:
         if len(self._hub.clients) >= self._config.max_clients:
             raise HttpError(503, "too many clients", ((b"retry-after", b"10"),))
-        return Response(101, Headers(), upgrade=Client(self._hub, self._operate).run)
-
-    async def _operate(self, message: protocol.FileOperation) -> dict[str, Any]:
-        """Carry out an operation that a client announced.
-
-        Metadata never comes before content: a file counts as created when its bytes are here, so
-        for files this only confirms (upload first, over REST). Deletions, moves and directories
-        need no content and are carried out.
-        """
-        operation = message.operation.model_dump(by_alias=True, mode="json")
-        kind, body = content_of(operation)
-        try:
-            if not self._config.enable_upload:
-                raise Refused(403, "this share is read only: enable_upload is off")
-            path = await self._carry_out(kind, body, message.source_client)
-        except REFUSALS as error:
-            problem = error.problem if isinstance(error, Refused) else str(error)
-            return protocol.error(f"{kind} refused: {problem}")
-        return protocol.ack(f"{kind}:{path}")
-
-    async def _carry_out(self, kind: str, body: dict[str, Any], source: str) -> str:
-        if kind == "Delete":
-            path = parse_path(body["path"])
-            await self._share.remove(path, _always, source)
-            return path
-        metadata = body["metadata"]
-        path = parse_path(metadata["path"])
-        if kind == "Move":
-            await self._share.move(
-                parse_path(body["from"]), parse_path(body["to"]), _always, source
-            )
-        elif metadata["is_directory"]:
-            await self._share.make_directory(path, source)
-        else:
-            now = await asyncio.to_thread(self._share.tree.describe, path)
-            if now is None or now.hash != metadata["hash"]:
-                raise Refused(
-                    409, f"the content of {path} is not here: PUT /api/files/{path} first"
-                )
-        return path
-
-
-def _always(current: object) -> None:
-    """Accept whatever is there: the message carries no version to compare with."""
+        most = self._config.max_clients_per_address
+        if most and sum(client.address == address for client in self._hub.clients) >= most:
+            raise HttpError(503, "too many clients at this address", ((b"retry-after", b"10"),))
 
 
 _: type[Handler] = FileSync

@@ -1,7 +1,7 @@
 """The messages of ``/ws`` and the operations they carry: JSON text, exactly as specified.
 
 Every message that comes in is validated; unknown fields are ignored, so that a newer client may say
-more. What goes out has the specified fields and no others.
+more. A client that did not ask for protocol 2 gets the specified fields and no others.
 """
 
 from __future__ import annotations
@@ -11,12 +11,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from quantum.bus.subjects import ShareOperation
+
 LARGEST_PATH = 4096
 """Characters of a path in a message: PATH_MAX, beyond which no file can be named."""
 
 SERVER = "server"
 """The ``source_client`` of changes that no client announced: made on the disk, or by a plain request."""
 
+MOST_PATTERNS = 64
+"""Patterns of one subscription: each is matched against each operation."""
+
+LARGEST_TOKEN = 4096
+"""Characters of a token: some hundred patterns."""
+
+OpId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ClientId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 
 
@@ -88,10 +97,17 @@ SyncOperation = Create | Update | Delete | Move
 
 
 class Subscribe(Part):
-    """A client registers for updates."""
+    """A client registers for updates. All but ``client_id`` counts with ``protocol`` 2 alone."""
 
     type: Literal["Subscribe"]
     client_id: ClientId
+    protocol: int = 1
+    resume_from: int | None = Field(default=None, ge=0)
+    log: str | None = Field(default=None, max_length=128)
+    paths: list[Annotated[str, Field(max_length=LARGEST_PATH)]] = Field(
+        default_factory=list, max_length=MOST_PATTERNS
+    )
+    token: str | None = Field(default=None, max_length=LARGEST_TOKEN)
 
 
 class FileOperation(Part):
@@ -100,6 +116,17 @@ class FileOperation(Part):
     type: Literal["FileOperation"]
     operation: SyncOperation
     source_client: ClientId
+    op_id: OpId | None = None
+    base_version: int | None = Field(default=None, ge=0)
+    confirm: str | None = Field(default=None, max_length=128)
+
+
+class Applied(Part):
+    """A client has applied everything up to ``seq``."""
+
+    type: Literal["Ack"]
+    operation_id: str = Field(default="", max_length=128)
+    seq: int = Field(ge=0)
 
 
 class Ping(Part):
@@ -114,15 +141,17 @@ class Pong(Part):
     type: Literal["Pong"]
 
 
-ClientMessage = Annotated[Subscribe | FileOperation | Ping | Pong, Field(discriminator="type")]
-_CLIENT_MESSAGE: TypeAdapter[Subscribe | FileOperation | Ping | Pong] = TypeAdapter(ClientMessage)
+Incoming = Subscribe | FileOperation | Applied | Ping | Pong
+_CLIENT_MESSAGE: TypeAdapter[Incoming] = TypeAdapter(
+    Annotated[Incoming, Field(discriminator="type")]
+)
 
 
 class InvalidMessage(Exception):
     """A message that is no message of this protocol; its text may be sent to the client."""
 
 
-def parse_message(data: bytes) -> Subscribe | FileOperation | Ping | Pong:
+def parse_message(data: bytes) -> Incoming:
     """Return the message in ``data``; raises InvalidMessage."""
     try:
         return _CLIENT_MESSAGE.validate_json(data)
@@ -134,19 +163,36 @@ def parse_message(data: bytes) -> Subscribe | FileOperation | Ping | Pong:
         ) from None
 
 
-def ack(operation_id: str) -> dict[str, Any]:
-    """Confirm a subscription (``subscribe``) or an operation."""
-    return {"type": "Ack", "operation_id": operation_id}
+def ack(operation_id: str, **more: Any) -> dict[str, Any]:
+    """Confirm a subscription (``subscribe``) or an operation; ``more`` is for protocol 2."""
+    return {"type": "Ack", "operation_id": operation_id, **more}
 
 
 def file_operation(operation: dict[str, Any], source_client: str) -> dict[str, Any]:
-    """Announce a change."""
+    """Announce a change, as specified."""
     return {"type": "FileOperation", "operation": operation, "source_client": source_client}
 
 
-def error(message: str) -> dict[str, Any]:
-    """Tell a client what was wrong."""
-    return {"type": "Error", "message": message}
+def logged_operation(seq: int, entry: ShareOperation) -> dict[str, Any]:
+    """Return what protocol 2 says of a change, without the ``type``."""
+    said: dict[str, Any] = {
+        "operation": entry.operation,
+        "source_client": entry.source_client,
+        "seq": seq,
+        "op_id": entry.op_id,
+        "version": seq,
+    }
+    if entry.base_version is not None:
+        said["base_version"] = entry.base_version
+    return {**said, "ts": entry.at.isoformat().replace("+00:00", "Z")}
+
+
+def error(message: str, code: str = "", **more: Any) -> dict[str, Any]:
+    """Tell a client what was wrong; ``code`` and ``more`` are for protocol 2."""
+    said: dict[str, Any] = {"type": "Error", "message": message}
+    if code:
+        said["code"] = code
+    return {**said, **{name: value for name, value in more.items() if value is not None}}
 
 
 PING: dict[str, Any] = {"type": "Ping"}
@@ -159,3 +205,11 @@ def rfc3339(modified_ns: int) -> str:
     text = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
     micros = rest // 1000
     return f"{text}.{micros:06d}Z" if micros else f"{text}Z"
+
+
+def nanoseconds(text: str) -> int:
+    """Return the time that ``rfc3339`` spelled, in nanoseconds; 0 for one that is none."""
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1_000_000) * 1000
+    except (ValueError, OverflowError):
+        return 0

@@ -16,8 +16,13 @@ from prometheus_client import CollectorRegistry
 
 from quantum.bus.api import Bus
 from quantum.clock import Clock
+from services.sync.access.patterns import compile_patterns
 from services.sync.config import FileSyncConfig
-from services.sync.live import Hub, LiveMetrics
+from services.sync.content.contents import BusContents, Contents, DiskContents
+from services.sync.content.directory import ChunkDirectory
+from services.sync.live.hub import Hub
+from services.sync.live.metrics import LiveMetrics
+from services.sync.share.paths import HIDDEN
 from services.sync.share.share import Share
 
 
@@ -42,9 +47,9 @@ class Shares:
 
     def __init__(self, bus: Bus, clock: Clock, data_dir: Path, metrics: CollectorRegistry) -> None:
         self._bus = bus
-        self._clock = clock
+        self.clock = clock
         self._data_dir = data_dir
-        self._metrics = LiveMetrics(metrics)
+        self.metrics = LiveMetrics(metrics)
         self._running: dict[tuple[str, str], _Running] = {}
 
     def open(self, config: FileSyncConfig) -> Opened:
@@ -58,7 +63,7 @@ class Shares:
         running = self._running.get(key)
         if running is None:
             Path(root).mkdir(parents=True, exist_ok=True)
-            running = self._start(root, name)
+            running = self._start(root, name, config)
             self._running[key] = running
         running.holders += 1
         is_held = True
@@ -71,13 +76,30 @@ class Shares:
 
         return Opened(running.share, running.hub, give_up)
 
-    def _start(self, root: str, name: str) -> _Running:
-        share = Share(root, name, self._bus, self._clock, self._data_dir)
-        hub = Hub(self._clock, self._metrics)
-        share.listen(hub.broadcast)
+    def _start(self, root: str, name: str, config: FileSyncConfig) -> _Running:
+        contents = self._contents(root, name, config)
+        share = Share(root, name, self._bus, self.clock, self._data_dir, contents, _quiet(config))
+        hub = Hub(share, self.clock, self.metrics)
+        share.listen(hub.announce)
         share.start()
         hub.start()
         return _Running(share, hub)
+
+    def _contents(self, root: str, name: str, config: FileSyncConfig) -> Contents:
+        chunks = self._chunks(root, name)
+        return (
+            BusContents(chunks, self._bus, name)
+            if config.content == "bus"
+            else DiskContents(chunks)
+        )
+
+    def _chunks(self, root: str, name: str) -> ChunkDirectory:
+        """Return where chunks are: beside the share, so that who shares the one has the other."""
+        folder = f"{root}/{HIDDEN}"
+        if not os.access(root, os.W_OK):
+            folder = str(self._data_dir / name)
+        Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        return ChunkDirectory(folder)
 
     async def _release(self, key: tuple[str, str]) -> None:
         running = self._running[key]
@@ -86,3 +108,9 @@ class Shares:
             del self._running[key]
             await running.hub.aclose()
             await running.share.aclose()
+
+
+def _quiet(config: FileSyncConfig) -> Callable[[str], float]:
+    """Return how many seconds a path must have been left alone; the first pattern that matches counts."""
+    rules = [(compile_patterns([glob]), seconds) for glob, seconds in config.quiet.items()]
+    return lambda path: next((seconds for matches, seconds in rules if matches(path)), 0.0)

@@ -1,36 +1,33 @@
-"""Operations as facts about a tree: what they say, and whether it is so.
+"""Operations: how they are spelled, which paths they speak of.
 
 An operation is the specification's SyncOperation: {"Create": {"metadata": …}}, Update, Delete, Move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from services.sync.share.tree import Metadata
-
-Operation = dict[str, Any]
+from services.sync.share.tree import Node, Operation
 
 
-def created(metadata: Metadata) -> Operation:
+def created(node: Node) -> Operation:
     """A path that was free is taken."""
-    return {"Create": {"metadata": metadata.to_json()}}
+    return {"Create": {"metadata": node.to_json()}}
 
 
-def updated(metadata: Metadata) -> Operation:
+def updated(node: Node) -> Operation:
     """A file has new content."""
-    return {"Update": {"metadata": metadata.to_json()}}
+    return {"Update": {"metadata": node.to_json()}}
 
 
 def deleted(path: str) -> Operation:
-    """A path is free."""
+    """A path is free, and all below it."""
     return {"Delete": {"path": path}}
 
 
-def moved(source: str, metadata: Metadata) -> Operation:
-    """What was at ``source`` is at the path of ``metadata``."""
-    return {"Move": {"from": source, "to": metadata.path, "metadata": metadata.to_json()}}
+def moved(source: str, node: Node) -> Operation:
+    """What was at ``source``, with all below it, is at the path of ``node``."""
+    return {"Move": {"from": source, "to": node.path, "metadata": node.to_json()}}
 
 
 def content_of(operation: Operation) -> tuple[str, dict[str, Any]]:
@@ -46,17 +43,3 @@ def paths_of(operation: Operation) -> list[str]:
         return [body["path"]]
     path: str = body["metadata"]["path"]
     return [body["from"], path] if kind == "Move" else [path]
-
-
-def holds(operation: Operation, at: Callable[[str], Metadata | None]) -> bool:
-    """Whether what the operation brings about is so in the tree that ``at`` looks up."""
-    kind, body = content_of(operation)
-    if kind == "Delete":
-        return at(body["path"]) is None
-    if kind == "Move" and at(body["from"]) is not None:
-        return False
-    claimed = body["metadata"]
-    now = at(claimed["path"])
-    if now is None or now.is_directory != claimed["is_directory"]:
-        return False
-    return now.is_directory or now.hash == claimed["hash"]

@@ -1,8 +1,9 @@
-"""One synced folder in one process: whatever changes it becomes one operation, heard by everyone once.
+"""One share in one process: a replica of its log, and the way into that log.
 
-Changes come from requests, from other programs through the disk, and from other processes through
-the log. The order is always the same: content durable, intent written down, name given, subscribers
-told, log appended. So what is announced can be fetched, and what was answered is not lost.
+A change is decided against the tree at the head of the log, appended right behind that head, and then
+carried out here; if somebody else was faster the append fails, the replica catches up, and the change
+is decided again. So writers are in one order however many processes there are, what is announced is
+in the log, and its content was stored before.
 """
 
 from __future__ import annotations
@@ -10,327 +11,326 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from quantum.bus.api import Bus
+from quantum.bus.api import Bus, Conflict, Entry
 from quantum.bus.subjects import ShareOperation
 from quantum.clock import Clock
+from quantum.errors import BusUnavailable
 from quantum.tasks import TaskSet
+from services.sync.content.contents import Contents
+from services.sync.content.manifest import Manifest
+from services.sync.disk.folder import Folder, InTheWay
 from services.sync.protocol import SERVER
-from services.sync.share.folder import Folder, InTheWay, NotThere
-from services.sync.share.incoming import Received
-from services.sync.share.journal import Journal, RecentIds
-from services.sync.share.operations import (
-    Operation,
-    created,
-    deleted,
-    holds,
-    moved,
-    paths_of,
-    updated,
-)
-from services.sync.share.tree import Metadata, Tree
-from services.sync.share.watcher import Watcher
+from services.sync.share.caretaker import Caretaker
+from services.sync.share.changes import Author, Plan, Step
+from services.sync.share.index import Index
+from services.sync.share.keeper import Keeper
+from services.sync.share.log import ShareLog
+from services.sync.share.tree import Effect, ShareTree
 
-Listener = Callable[[Operation, str], None]
-"""Hears of an operation (the specification's SyncOperation) and the client it came from."""
+Listener = Callable[[int, ShareOperation], None]
+"""Hears of each operation, in order, with its sequence."""
 
-Condition = Callable[[Metadata | None], None]
-"""Checks, at the moment of the change, what is there now; raises to refuse."""
+CATCH_UP_BATCH = 500
+"""Operations applied between two commits of the index while catching up."""
+
+CATCH_UP_SECONDS = 5.0
+"""How long a writer waits to learn what was appended by somebody faster: then the log is in trouble."""
 
 
-SETTLING_SECONDS = 1.0
-"""After the start everything is compared once more: what changed between reading the folder and the
-moment the system began to report changes (some 50 ms) is seen then."""
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a change came to: where it ended up, the sequence of its last step (0: none was needed)."""
+
+    path: str
+    sequence: int
+    entries: tuple[ShareOperation, ...] = ()
 
 
 class Share:
-    """A folder, its index, its log and its listeners."""
+    """A replica of one log, and the plain directory if this process keeps it."""
 
-    def __init__(self, root: str, name: str, bus: Bus, clock: Clock, data_dir: Path) -> None:
+    def __init__(
+        self,
+        root: str,
+        name: str,
+        bus: Bus,
+        clock: Clock,
+        data_dir: Path,
+        contents: Contents,
+        quiet: Callable[[str], float] = lambda path: 0.0,
+    ) -> None:
         self.root = root
+        self.name = name
         self.folder = Folder(root)
-        self.tree = Tree(self.folder)
-        self._clock = clock
-        self._log = structlog.get_logger("quantum.sync").bind(share=name)
-        self._journal = Journal(bus, name, data_dir / name / "spool.jsonl", clock)
-        self._own = RecentIds()
-        self._listeners: list[Listener] = []
-        self._lock = asyncio.Lock()
-        self._tasks = TaskSet(f"share:{name}")
-        self._ready = asyncio.Event()
+        self.tree = ShareTree()
+        self.index = Index(data_dir / name / "index.db")
+        self.contents = contents
+        self.log_id = ""
         self.is_writable = False
         """Whether the folder can take contents; False on a file system that is mounted read only."""
+        self.lock = asyncio.Lock()
+        self.keeper = Keeper(self.folder, contents, lambda: self.tree, self._author, quiet)
+        self._caretaker = Caretaker(self, self.keeper, clock)
+        self.look = self._caretaker.look
+        self._clock = clock
+        self._log = structlog.get_logger("quantum.sync").bind(share=name)
+        self._stream = ShareLog(bus, name, clock)
+        self._listeners: list[Listener] = []
+        self._tasks = TaskSet(f"share:{name}")
+        self._ready = asyncio.Event()
+        self._advanced = asyncio.Event()
+        self._is_caught_up = False
+        self._uncommitted = 0
 
     def start(self) -> None:
-        """Begin: watch the disk, index it, follow the log. Errors are logged and tried again."""
+        """Begin: read the log, keep the directory. Errors are logged and tried again."""
         self.is_writable = self.folder.open_store()
         self._tasks.start(self._run(), "run")
 
     @property
     def is_ready(self) -> bool:
-        """Whether the index is there; changes wait for it."""
+        """Whether the tree is that of the log; requests wait for it."""
         return self._ready.is_set()
 
+    async def wait_ready(self, seconds: float) -> bool:
+        """Wait up to ``seconds`` to become ready; whether it is."""
+        if not self._ready.is_set():
+            await asyncio.wait([self._tasks.start(self._ready.wait(), "wait")], timeout=seconds)
+        return self._ready.is_set()
+
+    async def look_at(self, path: str) -> None:
+        """Adopt a change of this path on the disk that nobody has reported yet, if there is one."""
+        if self.keeper.is_keeping:
+            keeper = self.keeper
+            if not await asyncio.to_thread(keeper.survey.is_current, path):
+                await self.look({path})
+
+    async def make_way(self, path: str) -> None:
+        """Do the same for a path that is about to be written; InTheWay for what cannot be overwritten."""
+        await self.look_at(path)
+        if self.keeper.is_keeping:
+            obstacle = await asyncio.to_thread(self.folder.obstacle, path)
+            if obstacle is not None:
+                raise InTheWay(f"{obstacle} is no file of the share")
+
     async def aclose(self) -> None:
-        """Stop everything; what is not on the bus yet stays in the spool."""
+        """Stop everything; what was committed is in the log."""
+        await self._caretaker.aclose()
         await self._tasks.aclose()
+        async with self.lock:
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self.index.close()
+        self.keeper.close()
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` for every operation from now on."""
         self._listeners.append(listener)
 
     def status(self) -> dict[str, Any]:
-        """Return facts for people: sizes and backlogs."""
+        """Return facts for people."""
         return {
-            "indexed": len(self.tree.announced),
-            "backlog": self._journal.backlog,
+            "log": self.log_id,
+            "head": self.tree.head,
+            "indexed": len(self.tree),
+            "backlog": len(self.keeper.pending),
             "writable": self.is_writable,
+            "keeps_directory": self.keeper.is_keeping,
+            "bytes_saved": self.contents.directory.saved,
         }
 
-    # What requests ask for.
+    def now(self) -> datetime:
+        """Return the time that new operations carry."""
+        return self._clock.now()
 
-    async def write(
-        self, path: str, received: Received, condition: Condition, source: str
-    ) -> tuple[Metadata, bool]:
-        """Give a received content its name; returns its metadata and whether the path was free.
+    def _author(self, client: str = SERVER) -> Author:
+        return Author(client, self._clock.now())
 
-        Raises what ``condition`` raises, or InTheWay. The temporary file is used up when it returns.
-        """
-        async with self._lock:
-            current = await asyncio.to_thread(self.tree.describe, path)
-            condition(current)
-            metadata = Metadata(
-                path,
-                received.size,
-                received.hash,
-                received.modified_ns,
-                is_directory=False,
-                inode=received.inode,
-            )
-            if metadata.is_same_version(current):
-                await asyncio.to_thread(self.folder.drop_temporary, received.temporary)
-                assert current is not None
-                return current, False
-            await self._make_parents(path, source)
-            if current is None:
-                await self._refuse_clash(path)
-            elif current.is_directory:
-                raise InTheWay(f"{path} is a directory")
-            await self._carry_out(
-                created(metadata) if current is None else updated(metadata),
-                source,
-                lambda: self.folder.place(received.temporary, path),
-                lambda: self.tree.learn(metadata),
-            )
-            return metadata, current is None
+    # The way into the log.
 
-    async def remove(self, path: str, condition: Condition, source: str) -> None:
-        """Remove a file or an empty directory. Raises NotThere, InTheWay or what ``condition`` raises."""
-        async with self._lock:
-            current = await asyncio.to_thread(self.tree.describe, path)
-            if current is None:
-                raise NotThere(path)
-            condition(current)
-            await self._carry_out(
-                deleted(path),
-                source,
-                lambda: self.folder.remove(path),
-                lambda: self.tree.forget(path),
-            )
-
-    async def move(self, source_path: str, to: str, condition: Condition, source: str) -> Metadata:
-        """Rename a file or a directory with all below it. The target must be free."""
-        async with self._lock:
-            current = await asyncio.to_thread(self.tree.describe, source_path)
-            if current is None:
-                raise NotThere(source_path)
-            condition(current)
-            if await asyncio.to_thread(self.folder.stat, to) is not None:
-                raise InTheWay(f"{to} exists")
-            if to.startswith(source_path + "/"):
-                raise InTheWay("a directory cannot be moved into itself")
-            await self._make_parents(to, source)
-            await self._refuse_clash(to, except_for=source_path)
-            metadata = Metadata(
-                to,
-                current.size,
-                current.hash,
-                current.modified_ns,
-                current.is_directory,
-                current.inode,
-            )
-            await self._carry_out(
-                moved(source_path, metadata),
-                source,
-                lambda: self.folder.move(source_path, to),
-                lambda: self._rename_known(source_path, metadata),
-            )
-            return metadata
-
-    async def make_directory(self, path: str, source: str) -> tuple[Metadata, bool]:
-        """Make a directory and those above it; returns its metadata and whether it was missing."""
-        async with self._lock:
-            current = await asyncio.to_thread(self.tree.describe, path)
-            if current is not None and not current.is_directory:
-                raise InTheWay(f"{path} is a file")
-            if current is None:
-                await self._refuse_clash(path)
-                await self._make_directories(path, source)
-            metadata = await asyncio.to_thread(self.tree.describe, path)
-            if metadata is None:
-                raise NotThere(path)
-            return metadata, current is None
-
-    # How a change is made.
-
-    async def _carry_out(
+    async def commit(
         self,
-        operation: Operation,
+        decide: Callable[[], Plan],
         source: str,
-        change: Callable[[], object],
-        learn: Callable[[], object],
-    ) -> None:
-        """Write the intent down, change the disk in a thread, tell everyone. Holds the lock.
+        *,
+        op_id: str = "",
+        temporary: str | None = None,
+        before_apply: Callable[[], None] | None = None,
+    ) -> Committed:
+        """Append what ``decide`` plans for the tree at the head, and carry it out.
 
-        A caller that is cancelled while the disk changes is still cancelled, but afterwards.
+        ``decide`` may be called several times and raises to refuse. ``temporary`` is the content of the
+        last step; it is used up, whatever happens. ``op_id`` names the last step: one that is in the log
+        already is not done again. Raises BusUnavailable: then it may or may not have been done. A caller
+        that is cancelled does not stop a commit that has begun.
         """
-        entries = [self._entry(operation, source)]
-        await self._journal.intend(entries)
-        cancelled: asyncio.CancelledError | None = None
-        changing = asyncio.get_running_loop().run_in_executor(None, change)
+        committing = self._tasks.start(
+            self._commit(decide, source, op_id, temporary, before_apply), "commit"
+        )
+        committing.add_done_callback(_look_at)
+        return await asyncio.shield(committing)
+
+    async def _commit(
+        self,
+        decide: Callable[[], Plan],
+        source: str,
+        op_id: str,
+        temporary: str | None,
+        before_apply: Callable[[], None] | None,
+    ) -> Committed:
         try:
+            while True:
+                async with self.lock:
+                    done = self._done_before(op_id)
+                    if done is not None:
+                        return done
+                    plan = decide()
+                    if not plan.steps:
+                        return Committed(plan.path, 0)
+                    entries = self._entries(plan.steps, source, op_id)
+                    at = self.tree.head
+                    if await self._append(entries, at):
+                        if before_apply is not None:
+                            before_apply()
+                        given, temporary = temporary, None
+                        await self._apply_all(entries, at, given)
+                        return Committed(plan.path, self.tree.head, tuple(entries))
+                await self._wait_past(at)
+        finally:
+            if temporary is not None:
+                await asyncio.to_thread(self.folder.drop_temporary, temporary)
+
+    def _done_before(self, op_id: str) -> Committed | None:
+        logged = self.index.by_id(op_id) if op_id else None
+        if logged is None:
+            return None
+        ((kind, body),) = logged.entry.operation.items()
+        path = body["path"] if kind == "Delete" else body["metadata"]["path"]
+        return Committed(path, logged.seq, (logged.entry,))
+
+    def _entries(self, steps: tuple[Step, ...], source: str, op_id: str) -> list[ShareOperation]:
+        ids = [secrets.token_hex(12) for _ in steps[1:]] + [op_id or secrets.token_hex(12)]
+        return [
+            ShareOperation(
+                operation=step.operation,
+                source_client=source,
+                op_id=each,
+                at=self._clock.now(),
+                base_version=step.base_version,
+                rule=step.rule,
+            )
+            for step, each in zip(steps, ids, strict=True)
+        ]
+
+    async def _append(self, entries: list[ShareOperation], at: int) -> bool:
+        """Append behind ``at``; False when the log has gone on."""
+        if not self._is_caught_up:
+            raise BusUnavailable("the log was not read yet")
+        try:
+            await self._stream.append(entries, at)
+        except Conflict:
+            return False
+        return True
+
+    async def _wait_past(self, at: int) -> None:
+        """Wait until the tree is further than ``at``; BusUnavailable when that takes too long."""
+        deadline = self._clock.monotonic() + CATCH_UP_SECONDS
+        while self.tree.head <= at:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                raise BusUnavailable("the log goes on and cannot be read")
+            self._advanced.clear()
+            waiting = self._tasks.start(self._advanced.wait(), "advance")
+            await asyncio.wait([waiting], timeout=min(left, 1.0))
+            waiting.cancel()
+
+    # The way out of it.
+
+    async def _apply_all(
+        self, entries: list[ShareOperation], at: int, temporary: str | None
+    ) -> None:
+        for seq, entry in enumerate(entries, at + 1):
+            is_last = entry is entries[-1]
+            await self._apply(seq, entry, temporary if is_last else None)
+
+    async def _apply(self, seq: int, entry: ShareOperation, temporary: str | None = None) -> None:
+        """Apply one operation: tree, index, directory, listeners. Holds the lock."""
+        effect = self.tree.apply(seq, entry.operation)
+        manifest: Manifest | None = None
+        if temporary is None and self.keeper.wants_content(effect):
             try:
-                await asyncio.shield(changing)
-            except asyncio.CancelledError as error:
-                cancelled = error
-                await asyncio.wait([changing])
-                changing.result()
-        except BaseException:
-            self._journal.cancel()
-            raise
-        learn()
-        self._journal.confirm(entries)
-        self._announce(entries)
-        if cancelled is not None:
-            raise cancelled
+                manifest = await self.keeper.manifest_for(effect)
+            except BusUnavailable as error:  # the content comes later: `repair` tries again
+                self._log.warning("share_content_unreachable", seq=seq, reason=str(error))
+        await asyncio.to_thread(self._settle, seq, entry, effect, manifest, temporary)
+        self._advanced.set()
+        for listener in self._listeners:
+            listener(seq, entry)
 
-    async def _make_parents(self, path: str, source: str) -> None:
-        above = path.rpartition("/")[0]
-        if above and await asyncio.to_thread(self.folder.stat, above) is None:
-            await self._refuse_clash(above)
-            await self._make_directories(above, source)
+    def _settle(
+        self,
+        seq: int,
+        entry: ShareOperation,
+        effect: Effect,
+        manifest: Manifest | None,
+        temporary: str | None,
+    ) -> None:
+        self.index.record(seq, entry, effect, self.tree)
+        if self.keeper.is_keeping:
+            self.keeper.carry_out(entry.operation, effect, manifest, temporary)
+        elif temporary is not None:
+            self.folder.drop_temporary(temporary)
+        self.index.commit()
 
-    async def _make_directories(self, path: str, source: str) -> None:
-        try:
-            made = await asyncio.to_thread(self.folder.make_directories, path)
-        except NotThere:
-            raise InTheWay(f"a part of {path} is a file") from None
-        found = [await asyncio.to_thread(self.tree.describe, below) for below in made]
-        await self._report([(m.path, m) for m in found if m is not None], source)
+    async def _hear(self, heard: Entry[ShareOperation]) -> None:
+        if heard.value is None or heard.revision <= self.tree.head:
+            return
+        async with self.lock:
+            if heard.revision <= self.tree.head:
+                return
+            if self._is_caught_up:
+                await self._apply(heard.revision, heard.value)
+                return
+            effect = self.tree.apply(heard.revision, heard.value.operation)
+            self.index.record(heard.revision, heard.value, effect, self.tree)
+            self._uncommitted += 1
+            if self._uncommitted >= CATCH_UP_BATCH:
+                await asyncio.to_thread(self.index.commit)
+                self._uncommitted = 0
+            self._advanced.set()
 
-    async def _refuse_clash(self, path: str, except_for: str = "") -> None:
-        """Refuse a name that differs from a sibling's by case alone, at any level."""
-        parts = path.split("/")
-        for count in range(1, len(parts) + 1):
-            part = "/".join(parts[:count])
-            other = await asyncio.to_thread(self.folder.clashing_name, part)
-            if other is not None and other != except_for.rpartition("/")[2]:
-                raise InTheWay(f"{part} differs from {other} by case alone")
-
-    def _rename_known(self, source: str, metadata: Metadata) -> None:
-        for path in list(self.tree.below(source)):
-            below = self.tree.announced[path]
-            self.tree.forget(path)
-            self.tree.learn(replace(below, path=metadata.path + path[len(source) :]))
-        self.tree.forget(source)
-        self.tree.learn(metadata)
-
-    # What the disk and the log tell.
+    # Its life.
 
     async def _run(self) -> None:
-        watcher = Watcher(self.root, self._clock, self.look)
-        async with self._lock:  # changes that are seen meanwhile wait until the index is there
-            self._tasks.start(watcher.run(), "watch")
-            await asyncio.to_thread(self.tree.index)
-            await asyncio.to_thread(self._journal.recover, self._happened)
-        self._journal.start(self._tasks, self._hear)
-        self._ready.set()
-        await self._clock.sleep(SETTLING_SECONDS)
-        await self.look({""})
+        await asyncio.to_thread(self.index.load, self.tree)
+        self.log_id = self.index.log_id
+        if self.log_id:
+            self._ready.set()  # what was true last can be read, whether the bus is there or not
+        identity, _, last = await self._stream.wait_state()
+        if identity != self.log_id:
+            self._ready.clear()
+            self.tree = ShareTree()
+            await asyncio.to_thread(self.index.reset, identity)
+            self.log_id = identity
+        self._tasks.start(self._stream.follow(lambda: self.tree.head, self._hear), "follow")
+        while self.tree.head < last:
+            self._advanced.clear()
+            await self._advanced.wait()
+        async with self.lock:
+            await asyncio.to_thread(self.index.commit)
+            self._is_caught_up = True
+        await self._caretaker.run(self._ready.set)
 
-    async def look(self, paths: set[str]) -> None:
-        """Find out what changed at ``paths`` (and below), and report what nobody was told yet."""
-        async with self._lock:
-            if self.is_writable and not self.folder.has_store:
-                self._log.error("share_root_lost", root=self.root, remedy="mount it again")
-                return  # an empty mount point is not a thousand deletions
-            changes = await asyncio.to_thread(self.tree.compare, paths)
-            await self._report(changes, SERVER)
 
-    async def _report(self, changes: list[tuple[str, Metadata | None]], source: str) -> None:
-        """Announce changes that are on the disk already. Holds the lock."""
-        known = self.tree.announced
-        operations = [
-            deleted(path) if now is None else updated(now) if path in known else created(now)
-            for path, now in changes
-        ]
-        if not operations:
-            return
-        entries = [self._entry(operation, source) for operation in operations]
-        await self._journal.intend(entries)
-        for path, now in changes:
-            if now is None:
-                self.tree.forget(path)
-            else:
-                self.tree.learn(now)
-        self._journal.confirm(entries)
-        self._announce(entries)
-
-    def _hear(self, entry: ShareOperation) -> None:
-        if entry.op_id not in self._own:
-            self._tasks.start(self._take_over(entry), "hear")
-
-    async def _take_over(self, entry: ShareOperation) -> None:
-        """Pass on what another process did, unless it is known by now, or not true any more.
-
-        Processes share the files, so this one's watcher may have been faster, and the file may have
-        changed again since: then the next operation says so.
-        """
-        async with self._lock:
-            if holds(entry.operation, self.tree.announced.get):
-                return
-            if not await asyncio.to_thread(holds, entry.operation, self.tree.describe):
-                return
-            for path in paths_of(entry.operation):
-                now = await asyncio.to_thread(self.tree.describe, path)
-                if now is None:
-                    self.tree.forget(path)
-                else:
-                    self.tree.learn(now)
-            self._tell(entry)
-
-    def _happened(self, entry: ShareOperation) -> bool:
-        """Whether an operation that an earlier process wrote down was carried out. Blocks."""
-        return holds(entry.operation, self.tree.describe)
-
-    # Telling.
-
-    def _entry(self, operation: Operation, source: str) -> ShareOperation:
-        op_id = secrets.token_hex(12)
-        return ShareOperation(
-            operation=operation, source_client=source, op_id=op_id, at=self._clock.now()
-        )
-
-    def _announce(self, entries: list[ShareOperation]) -> None:
-        for entry in entries:
-            self._own.add(entry.op_id)
-            self._tell(entry)
-
-    def _tell(self, entry: ShareOperation) -> None:
-        for listener in self._listeners:
-            listener(entry.operation, entry.source_client)
+def _look_at(task: asyncio.Task[Committed]) -> None:
+    """Take the outcome of a commit whose caller may have gone: a refusal is no failure of the share."""
+    if not task.cancelled():
+        task.exception()

@@ -1,43 +1,29 @@
-"""What is known of the files of a share: metadata, hashes, and what was announced last.
+"""The tree of a share as its log tells it: names, versions, hashes; a pure function of the operations.
 
-A hash is computed when it is first asked for and kept while the file's identity (time, size, inode)
-stays; an announcement is kept until the next one, so that a change on the disk can be told from the
-echo of our own. Functions that hash block; callers run them in a thread.
+Nothing here looks at a disk or a clock. Two replicas that applied the same operations have the same
+tree, whatever happened to their disks.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from services.sync.protocol import rfc3339
-from services.sync.share.folder import Folder, NotThere
-
-READ_SIZE = 1024 * 1024
-"""Bytes read at a time while hashing: large enough that Python's part of the work vanishes."""
-
-SETTLED_NS = 50_000_000
-"""Age (ns) a file must have before its hash is kept: two writes within one step of the file system's
-clock (4 ms on Linux) leave the same time stamp."""
-
-Identity = tuple[int, int, int]
+Operation = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
-    """One file or directory. ``hash`` is "" for a directory, and for a file that nobody read yet."""
+class Node:
+    """One file or directory. ``version`` is the sequence of the operation that made it what it is."""
 
     path: str
     size: int
     hash: str
-    modified_ns: int
+    modified: str
     is_directory: bool
-    inode: int = 0
+    version: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification's FileMetadata."""
@@ -45,142 +31,200 @@ class Metadata:
             "path": self.path,
             "size": self.size,
             "hash": self.hash,
-            "modified": rfc3339(self.modified_ns),
+            "modified": self.modified,
             "is_directory": self.is_directory,
         }
 
-    def is_same_version(self, other: Metadata | None) -> bool:
-        """Whether nobody needs to hear of a change: touching a file is none."""
-        if other is None or self.is_directory != other.is_directory:
-            return False
-        if self.is_directory or (self.hash and other.hash):
-            return self.hash == other.hash
-        return self.identity == other.identity  # one was only looked at from outside
 
-    @property
-    def identity(self) -> Identity:
-        """What changes whenever the content does."""
-        return (self.modified_ns, self.size, self.inode)
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an operation did: the paths that are free now, and the nodes that are new or changed."""
+
+    removed: tuple[str, ...] = ()
+    put: tuple[Node, ...] = ()
+    touched: tuple[str, ...] = ()
 
 
-class Tree:
-    """The index of one folder. About 400 bytes per file."""
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        self._hashes: dict[str, tuple[Identity, str]] = {}
-        self.announced: dict[str, Metadata] = {}
-        """What subscribers know: the state at the start, and every operation since."""
-
-    def describe(self, path: str) -> Metadata | None:
-        """Return the metadata of what is at ``path`` now, None when nothing is. Blocks."""
-        status = self._folder.stat(path)
-        if status is None:
-            return None
-        if stat.S_ISDIR(status.st_mode):
-            return _from_outside(path, status)
-        return self._describe_file(path, status)
-
-    def listing(
-        self, path: str, *, recursive: bool, after: str, limit: int
-    ) -> tuple[list[Metadata], str | None]:
-        """Return what is below ``path`` in a fixed order, from behind ``after``, and where to go on. Blocks."""
-        page: list[Metadata] = []
-        start = after.split("/")
-        for below, status in self._folder.scan(path, recursive=recursive):
-            if after and below.split("/") <= start:
-                continue
-            if len(page) == limit:
-                return page, page[-1].path
-            if stat.S_ISDIR(status.st_mode):
-                page.append(_from_outside(below, status))
-            elif (file := self._describe_file(below, status)) is not None:
-                page.append(file)
-        return page, None
-
-    def learn(self, metadata: Metadata) -> None:
-        """Note what is announced, and its hash, which was computed while the content was written."""
-        self.announced[metadata.path] = metadata
-        if metadata.hash:
-            self._hashes[metadata.path] = (metadata.identity, metadata.hash)
-
-    def index(self) -> None:
-        """Note every path that is there, without reading contents: the state before any change. Blocks."""
-        for path, status in self._folder.scan():
-            self.announced.setdefault(path, _from_outside(path, status))
-
-    def compare(self, paths: set[str]) -> list[tuple[str, Metadata | None]]:
-        """Return each path at or below ``paths`` that is not as announced, and what is there. Blocks.
-
-        Contents of a directory that is gone come before it, those of a new one after it.
-        """
-        candidates: dict[str, None] = {}
-        for path in sorted(paths):
-            candidates.update(dict.fromkeys(self.below(path)))
-            if path:
-                candidates[path] = None
-            candidates.update((below, None) for below, _ in self._folder.scan(path))
-        changes: list[tuple[str, Metadata | None]] = []
-        for path in candidates:
-            before, status = self.announced.get(path), self._folder.stat(path)
-            outside = None if status is None else _from_outside(path, status)
-            if before is outside or (outside is not None and outside.identity == _identity(before)):
-                continue
-            now = None if outside is None else self.describe(path)
-            if now is None or not now.is_same_version(before):
-                changes.append((path, now))
-        return changes
-
-    def forget(self, path: str) -> None:
-        """Drop what is known of a path that is gone."""
-        self.announced.pop(path, None)
-        self._hashes.pop(path, None)
-
-    def below(self, path: str) -> Iterator[str]:
-        """Yield the announced paths below a directory ("": the root), deepest first."""
-        prefix = path + "/" if path else ""
-        yield from sorted((p for p in self.announced if p.startswith(prefix)), reverse=True)
-
-    def _describe_file(self, path: str, status: os.stat_result) -> Metadata | None:
-        identity = (status.st_mtime_ns, status.st_size, status.st_ino)
-        known = self._hashes.get(path)
-        if known is not None and known[0] == identity:
-            return _file(path, known[1], status)
-        try:
-            descriptor, status = self._folder.open(path)
-        except NotThere:
-            return None
-        try:
-            digest = _hash_of(descriptor)
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        identity = (after.st_mtime_ns, after.st_size, after.st_ino)
-        is_stable = after.st_mtime_ns == status.st_mtime_ns
-        if is_stable and time.time_ns() - after.st_mtime_ns > SETTLED_NS:
-            self._hashes[path] = (identity, digest)
-        return _file(path, digest, after)
-
-
-def _identity(metadata: Metadata | None) -> Identity | None:
-    return None if metadata is None else metadata.identity
-
-
-def _from_outside(path: str, status: os.stat_result) -> Metadata:
-    """Return what can be told without reading: of a file, all but the hash."""
-    is_directory = stat.S_ISDIR(status.st_mode)
-    size = 0 if is_directory else status.st_size
-    return Metadata(path, size, "", status.st_mtime_ns, is_directory, status.st_ino)
-
-
-def _file(path: str, digest: str, status: os.stat_result) -> Metadata:
-    return Metadata(
-        path, status.st_size, digest, status.st_mtime_ns, is_directory=False, inode=status.st_ino
+def node_of(metadata: dict[str, Any], version: int) -> Node:
+    """Return the node that a FileMetadata describes."""
+    return Node(
+        metadata["path"],
+        metadata["size"],
+        metadata["hash"],
+        metadata["modified"],
+        metadata["is_directory"],
+        version,
     )
 
 
-def _hash_of(descriptor: int) -> str:
-    digest = hashlib.sha256()
-    while chunk := os.read(descriptor, READ_SIZE):
-        digest.update(chunk)
-    return digest.hexdigest()
+def above(path: str) -> Iterator[str]:
+    """Yield the directories above a path, innermost first; the root "" last."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+class ShareTree:
+    """The tree after ``head`` operations. About 700 bytes per file."""
+
+    def __init__(self) -> None:
+        self.head = 0
+        self.nodes: dict[str, Node] = {}
+        self.touched: dict[str, int] = {}
+        """For each directory, the last sequence that changed anything below it, deletions included."""
+        self.size = 0
+        """Bytes of all files."""
+        self._children: dict[str, dict[str, str]] = {"": {}}
+        self._hashes: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def get(self, path: str) -> Node | None:
+        """Return what is at ``path``."""
+        return self.nodes.get(path)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory; "" always is one."""
+        return path in self._children
+
+    def last_change(self, path: str) -> int:
+        """Return the last sequence that changed ``path`` or anything below it."""
+        node = self.nodes.get(path)
+        return max(node.version if node is not None else 0, self.touched.get(path, 0))
+
+    def clash(self, path: str) -> str | None:
+        """Return a sibling whose name differs by case alone: on many systems the same file."""
+        directory, _, name = path.rpartition("/")
+        other = self._children.get(directory, {}).get(name.casefold())
+        return other if other != name else None
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a directory, ordered."""
+        return sorted(self._children.get(path, {}).values())
+
+    def walk(self, path: str = "", *, recursive: bool = True) -> Iterator[Node]:
+        """Yield what is below a directory: each directory before its contents, names ordered."""
+        for name in self.names(path):
+            node = self.nodes[f"{path}/{name}" if path else name]
+            yield node
+            if recursive and node.is_directory:
+                yield from self.walk(node.path)
+
+    def count(self, path: str) -> int:
+        """Return how many files are at or below ``path``."""
+        node = self.nodes.get(path)
+        if node is not None and not node.is_directory:
+            return 1
+        return sum(not below.is_directory for below in self.walk(path))
+
+    def apply(self, sequence: int, operation: Operation) -> Effect:
+        """Carry out the operation with that sequence; one that is applied already does nothing."""
+        if sequence <= self.head:
+            return Effect()
+        self.head = sequence
+        ((kind, body),) = operation.items()
+        if kind == "Delete":
+            effect = self._remove(body["path"])
+        elif kind == "Move":
+            effect = self._move(body["from"], body["to"], sequence)
+        elif kind in {"Create", "Update"}:
+            effect = self._put(node_of(body["metadata"], sequence))
+        else:
+            return Effect()  # a newer process may know more kinds
+        return self._note(sequence, effect)
+
+    def load(self, nodes: Iterator[Node], touched: dict[str, int], head: int) -> None:
+        """Take over a tree that was stored; directories come before what is in them."""
+        for node in nodes:
+            self._insert(node)
+        self.touched = touched
+        self.head = head
+
+    def hash_of(self, path: str) -> str | None:
+        """Return the tree hash of a directory (docs/sync-protocol.md), None when there is none."""
+        names = self._children.get(path)
+        if names is None:
+            return None
+        known = self._hashes.get(path)
+        if known is not None:
+            return known
+        digest = hashlib.sha256()
+        for name in sorted(names.values(), key=str.encode):
+            node = self.nodes[f"{path}/{name}" if path else name]
+            below = self.hash_of(node.path) if node.is_directory else node.hash
+            kind = "d" if node.is_directory else "f"
+            digest.update(f"{kind}\0{name}\0{below}\n".encode())
+        self._hashes[path] = digest.hexdigest()
+        return self._hashes[path]
+
+    def _put(self, node: Node) -> Effect:
+        there = self.nodes.get(node.path)
+        if not self.is_directory(node.path.rpartition("/")[0]):
+            return Effect()
+        if there is not None and there.is_directory != node.is_directory:
+            return Effect()
+        if there is not None and there.is_directory:
+            return Effect()
+        self._insert(node)
+        return Effect(put=(node,))
+
+    def _remove(self, path: str) -> Effect:
+        if path not in self.nodes:
+            return Effect()
+        gone = [*[node.path for node in self.walk(path)][::-1], path]
+        for each in gone:
+            self._drop(each)
+        return Effect(removed=tuple(gone))
+
+    def _move(self, source: str, to: str, sequence: int) -> Effect:
+        node = self.nodes.get(source)
+        if node is None or to in self.nodes or to.startswith(source + "/"):
+            return Effect()
+        if not self.is_directory(to.rpartition("/")[0]):
+            return Effect()
+        moved = [replace(node, path=to, version=sequence)]
+        moved += [replace(n, path=to + n.path[len(source) :]) for n in self.walk(source)]
+        gone = [to_path[len(to) :] for to_path in (n.path for n in reversed(moved))]
+        touched = {n.path: self.touched[source + n.path[len(to) :]]
+                   for n in moved if source + n.path[len(to) :] in self.touched}  # fmt: skip
+        removed = tuple(source + rest for rest in gone)
+        for each in removed:
+            self._drop(each)
+        for each_node in moved:
+            self._insert(each_node)
+        self.touched.update(touched)
+        return Effect(removed=removed, put=tuple(moved), touched=tuple(touched))
+
+    def _note(self, sequence: int, effect: Effect) -> Effect:
+        """Mark the directories above everything that changed."""
+        marked: dict[str, None] = dict.fromkeys(effect.touched)
+        tops = [*effect.removed[-1:], *(node.path for node in effect.put[:1])]
+        for top in tops:
+            for directory in above(top):
+                self.touched[directory] = sequence
+                marked[directory] = None
+        return replace(effect, touched=tuple(marked))
+
+    def _insert(self, node: Node) -> None:
+        directory, _, name = node.path.rpartition("/")
+        before = self.nodes.get(node.path)
+        self.size += node.size - (before.size if before is not None else 0)
+        self.nodes[node.path] = node
+        self._children[directory][name.casefold()] = name
+        if node.is_directory:
+            self._children.setdefault(node.path, {})
+        self._forget_hashes(node.path)
+
+    def _drop(self, path: str) -> None:
+        directory, _, name = path.rpartition("/")
+        self.size -= self.nodes.pop(path).size
+        self._children[directory].pop(name.casefold(), None)
+        self._children.pop(path, None)
+        self._hashes.pop(path, None)
+        self.touched.pop(path, None)
+        self._forget_hashes(path)
+
+    def _forget_hashes(self, path: str) -> None:
+        for directory in above(path):
+            self._hashes.pop(directory, None)

@@ -5,14 +5,11 @@ import random
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from quantum.bus.memory import MemoryBus, MemoryServer
-from quantum.clock import SystemClock
-from services.sync.share.share import Share
+from tests.integration.sync.writer import make_desk
 
 ROUNDS = 6
 
@@ -22,41 +19,41 @@ def names(root: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-def test_a_killed_process_leaves_whole_files_and_none_that_it_had_answered_is_missing(
-    tmp_path, seed
+async def test_a_killed_process_leaves_whole_files_and_none_that_it_had_answered_is_missing(
+    tmp_path, nats, seed
 ):
     root, answered = tmp_path / "share", tmp_path / "answered"
     root.mkdir()
     writer = Path(__file__).with_name("writer.py")
+    content = "bus" if seed % 2 else "disk"
+    arguments = [str(root), str(tmp_path / "data"), nats.server.url, nats.server.token, content]
     with answered.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, str(writer), str(root), str(tmp_path / "data")],
+            [sys.executable, str(writer), *arguments],
             stdout=out,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         )
-        deadline = time.monotonic() + 20
-        while not names(root) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(random.Random(seed).uniform(0, 0.2))
+        for _ in range(2000):
+            if names(root):
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(random.Random(seed).uniform(0, 0.3))
         process.kill()
         process.wait()
-    found = names(root)
     promised = set(re.findall(r"^[0-9a-f]{64}$", answered.read_text(), re.MULTILINE))
-    assert found >= promised
-    assert found
-    for name in found:
-        assert hashlib.sha256((root / "d" / name).read_bytes()).hexdigest() == name
-    assert asyncio.run(logged(root, tmp_path / "data")) >= promised
+    assert names(root) >= promised
+    assert all(is_whole(root, name) for name in names(root))
+    # Another process starts where that one was killed; with contents on the bus even without its disk.
+    place = tmp_path / "elsewhere" if content == "bus" else root
+    desk = make_desk(str(place), str(tmp_path / "fresh"), await nats.connect(), content)
+    assert await desk.share.wait_ready(20)
+    logged = {path.removeprefix("d/") for path in desk.share.tree.nodes if path.startswith("d/")}
+    assert logged >= promised
+    assert logged
+    assert names(place) == logged
+    assert all(is_whole(place, name) for name in logged)
+    await desk.share.aclose()
 
 
-async def logged(root: Path, data_dir: Path) -> set[str]:
-    """Start again over what was left; return the names that reach the log."""
-    server = MemoryServer()
-    share = Share(str(root), "share", MemoryBus(server), SystemClock(), data_dir)
-    share.start()
-    while not share.is_ready or share.status()["backlog"]:
-        await asyncio.sleep(0.01)
-    await share.aclose()
-    entries = [entry for stream in server.streams.values() for entry in stream.entries]
-    await server.aclose()
-    return {name for name in names(root) if any(name.encode() in entry for entry in entries)}
+def is_whole(root: Path, name: str) -> bool:
+    return hashlib.sha256((root / "d" / name).read_bytes()).hexdigest() == name

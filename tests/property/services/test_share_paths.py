@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.sync.share.folder import Folder, InTheWay, NotThere
+from services.sync.disk.folder import Folder, InTheWay, NotThere
 from services.sync.share.paths import PathRefused, parse_path
 
 NASTY = st.sampled_from([

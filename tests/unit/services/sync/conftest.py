@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from quantum.bus.subjects import ShareOperation
 from quantum.clock import SystemClock
 from quantum.errors import BodyAborted
 from quantum.http.headers import Headers
@@ -21,6 +22,12 @@ def make_request(method, target, body=b"", upgrade=None, **fields):
     headers = Headers([(k.replace("_", "-").encode(), v.encode()) for k, v in fields.items()])
     return Request(
         method, "http", "localhost:8080", path, query or None, headers, body, PEER, upgrade=upgrade
+    )
+
+
+def make_entry(operation, source="x", op_id="op", **more):
+    return ShareOperation(
+        operation=operation, source_client=source, op_id=op_id, at=SystemClock().now(), **more
     )
 
 

@@ -1,0 +1,179 @@
+"""A content on its way from a request into the share: temporary file, chunks, log, directory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from quantum.http.body import AnyBody
+from quantum.http.headers import Field
+from services.sync.api.answers import Refused, full
+from services.sync.api.call import Call, Desk, version_fields
+from services.sync.content.manifest import Manifest
+from services.sync.disk.incoming import Incoming, Received, TooLarge
+from services.sync.protocol import nanoseconds
+from services.sync.share import changes
+from services.sync.share.conditions import Condition, Conflicted
+from services.sync.share.operations import content_of
+from services.sync.share.tree import Node, node_of
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A content that is in the share: what is at its path now."""
+
+    node: Node
+    is_new: bool
+    is_copy: bool
+
+    def fields(self, location: bytes, asked: str) -> list[Field]:
+        """Return the fields of the answer."""
+        fields = [*version_fields(self.node), (b"location", location)]
+        if self.is_copy:
+            fields += [(b"content-location", location), (b"sync-conflict", asked.encode())]
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A content that shall have a path."""
+
+    path: str
+    modified: str
+    condition: Condition
+    client: str
+    makes_copy: bool = False
+    op_id: str = ""
+
+
+def wish_of(call: Call, path: str, received_ns: int) -> Wish:
+    """Return what a PUT wishes for a content that came at that time."""
+    modified = call.modified(received_ns)
+    return Wish(path, modified, call.condition, call.client, call.makes_copy, call.op_id)
+
+
+async def receive(desk: Desk, body: AnyBody) -> Received:
+    """Take a body into a durable temporary file; TooLarge, Refused 507."""
+    limit = desk.config.max_file_size
+    length = None if isinstance(body, bytes) else body.length
+    if limit and length is not None and length > limit:
+        raise TooLarge(f"the content is larger than {limit} bytes")
+    incoming = Incoming(desk.share.folder, limit)
+    try:
+        if isinstance(body, bytes):
+            await incoming.write(body)
+        else:
+            async for chunk in body:
+                await incoming.write(chunk)
+        return await incoming.finish()
+    except BaseException as error:
+        await incoming.aclose()
+        if isinstance(error, OSError) and (said := full(error)) is not None:
+            raise said from None
+        raise
+
+
+async def write(desk: Desk, wish: Wish, received: Received) -> Written:
+    """Give a received content its path. The temporary file is used up, whatever happens."""
+    share = desk.share
+    try:
+        wanted = Node(wish.path, received.size, received.hash, wish.modified, False, 0)
+        if (node := share.tree.get(wish.path)) is None or node.hash != received.hash:
+            manifest = await asyncio.to_thread(_store, desk, received.temporary, wish.modified)
+            await share.contents.publish(manifest)
+        await share.make_way(wish.path)
+    except BaseException as error:
+        await asyncio.to_thread(share.folder.drop_temporary, received.temporary)
+        if isinstance(error, OSError) and (said := full(error)) is not None:
+            raise said from None
+        raise
+    return await commit(desk, wish, wanted, received.temporary)
+
+
+def _store(desk: Desk, temporary: str, modified: str) -> Manifest:
+    """Cut the temporary file into chunks, and give it its time. Blocks."""
+    descriptor = desk.share.folder.open_temporary(temporary)
+    try:
+        time = nanoseconds(modified)
+        os.utime(descriptor, ns=(time, time))
+        return desk.share.contents.directory.add_file(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def commit(desk: Desk, wish: Wish, wanted: Node, temporary: str | None) -> Written:
+    """Let a content that is stored have its path. Conflicted, InTheWay, Refused, BusUnavailable."""
+    share, was_there = desk.share, False
+
+    def decide() -> changes.Plan:
+        nonlocal was_there
+        _check_quota(desk, wanted)
+        was_there = share.tree.get(wanted.path) is not None
+        author = desk.author(wish.client)
+        return changes.write(share.tree, wanted, wish.condition, author, makes_copy=wish.makes_copy)
+
+    try:
+        done = await share.commit(decide, wish.client, op_id=wish.op_id, temporary=temporary)
+    except Conflicted:
+        desk.metrics.conflicts.labels("refused").inc()
+        raise
+    node = share.tree.get(done.path)
+    if done.entries:  # what this write made, even if somebody has changed it since
+        kind, body = content_of(done.entries[-1].operation)
+        node = node_of(body["metadata"], done.sequence)
+        was_there = kind == "Update"
+    if node is None:
+        raise Refused(503, "it was changed in the same moment", (b"retry-after", b"1"))
+    return Written(node, not was_there, done.path != wish.path)
+
+
+def _check_quota(desk: Desk, wanted: Node) -> None:
+    quota, tree = desk.config.quota, desk.share.tree
+    there = tree.get(wanted.path)
+    if quota and tree.size - (there.size if there is not None else 0) + wanted.size > quota:
+        raise Refused(507, f"the share may hold {quota} bytes")
+
+
+async def change(
+    desk: Desk,
+    decide: Callable[[], changes.Plan],
+    paths: list[str],
+    client: str,
+    op_id: str = "",
+    *,
+    target: str | None = None,
+) -> tuple[str, int]:
+    """Commit a change that needs no content; return where it ended up and its sequence.
+
+    ``paths`` are those that it is decided by, ``target`` is the one that it takes.
+    """
+    for path in paths:
+        await desk.share.look_at(path)
+    if target is not None:
+        await desk.share.make_way(target)
+    try:
+        done = await desk.share.commit(decide, client, op_id=op_id)
+    except Conflicted:
+        desk.metrics.conflicts.labels("refused").inc()
+        raise
+    return done.path, done.sequence
+
+
+def guarded_removal(
+    desk: Desk,
+    path: str,
+    condition: Condition,
+    client: str,
+    confirm: str | None,
+    *,
+    recursive: bool,
+) -> changes.Plan:
+    """Plan a deletion; NeedsConfirmation when it is much."""
+    tree = desk.share.tree
+    plan = changes.remove(tree, path, condition, recursive=recursive)
+    files = tree.count(path)
+    if files:
+        desk.guard.check(client, desk.share.log_id, files, len(tree), confirm)
+    return plan

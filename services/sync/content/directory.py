@@ -1,0 +1,186 @@
+"""Chunks as files named for their hash. All functions block; callers run them in a thread.
+
+A chunk is written under another name, synced and renamed: what has its name is whole. Processes that
+share the directory write the same bytes to the same name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from services.sync.content.cutting import LARGEST, cut, hash_of
+from services.sync.content.manifest import EMPTY, Manifest
+
+CHUNKS, MANIFESTS = "chunks", "manifests"
+
+SYNCED_ONE_BY_ONE = 16
+"""Up to so many new files are synced each by itself; more of them cost less by syncing the file system."""
+
+ABANDONED = 24 * 3600.0
+"""Seconds after which what no version names may go: the longest that an upload may take."""
+
+UNCERTAIN, REFRESHED = 60.0, 3600.0
+"""Seconds: a younger file may be one that another upload has not synced yet; an older one has its time
+set again, so that it does not look abandoned."""
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class ChunkDirectory:
+    """Chunks and manifests below one directory."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.saved = 0
+        """Bytes that were here already when they came."""
+
+    def add_file(self, descriptor: int, *, is_urgent: bool = True) -> Manifest:
+        """Cut an open file, store what is new, return its manifest. The offset ends at its end.
+
+        Durable when it returns, unless it is not ``is_urgent``: then after the next ``sync``.
+        """
+        whole = hashlib.sha256()
+        chunks: list[tuple[str, int]] = []
+        fresh: list[str] = []
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            for data in cut(file):
+                name = hash_of(data)
+                whole.update(data)
+                chunks.append((name, len(data)))
+                if self._write(CHUNKS, name, data):
+                    fresh.append(self._path(CHUNKS, name))
+        size = sum(size for _, size in chunks)
+        manifest = Manifest(whole.hexdigest(), size, tuple(chunks))
+        if len(chunks) > 1 and self._write(MANIFESTS, manifest.hash, manifest.encode()):
+            fresh.append(self._path(MANIFESTS, manifest.hash))
+        if is_urgent:
+            self.sync(fresh)
+        return manifest
+
+    def add_chunk(self, name: str, data: bytes) -> bool:
+        """Store a chunk durably; whether it was new. The caller has compared its hash."""
+        is_new = self._write(CHUNKS, name, data)
+        self.sync([self._path(CHUNKS, name)] if is_new else [])
+        return is_new
+
+    def add_manifest(self, manifest: Manifest) -> None:
+        """Store a list of chunks, durably."""
+        if len(manifest.chunks) > 1 and self._write(MANIFESTS, manifest.hash, manifest.encode()):
+            self.sync([self._path(MANIFESTS, manifest.hash)])
+
+    def manifest(self, hash: str, size: int) -> Manifest | None:
+        """Return the chunks of a content, None when it is not here (a chunk of it may still be missing)."""
+        if hash == EMPTY:
+            return Manifest(EMPTY, 0, ())
+        if size <= LARGEST and self.has(hash):
+            return Manifest.of_one(hash, size)
+        data = self._read(MANIFESTS, hash)
+        return None if data is None else Manifest.decode(hash, data)
+
+    def has(self, name: str) -> bool:
+        """Whether a chunk is here."""
+        return os.path.exists(self._path(CHUNKS, name))
+
+    def chunk(self, name: str) -> bytes | None:
+        """Return a chunk, None when it is not here or its bytes are not its own any more."""
+        data = self._read(CHUNKS, name)
+        if data is None or hash_of(data) == name:
+            return data
+        with suppress(FileNotFoundError):
+            os.unlink(self._path(CHUNKS, name))  # a power cut, or a bad disk: let it come again
+        return None
+
+    def write_file(self, manifest: Manifest, descriptor: int) -> bool:
+        """Write a content into an open file, checked; False when something of it is missing."""
+        for name, _ in manifest.chunks:
+            data = self.chunk(name)
+            if data is None:
+                return False
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        return True
+
+    def sync(self, paths: list[str] | None = None) -> None:
+        """Make files durable; without ``paths`` all that was written before."""
+        if paths is not None and len(paths) <= SYNCED_ONE_BY_ONE:
+            for path in paths:
+                _sync(path)
+                _sync(os.path.dirname(path))
+            return
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if _LIBC.syncfs(descriptor):
+                raise OSError(ctypes.get_errno(), "syncfs")
+        finally:
+            os.close(descriptor)
+
+    def sweep(self, needed: Iterable[str]) -> int:
+        """Remove old chunks and manifests that no content in ``needed`` uses; return the bytes freed."""
+        kept = set(needed)
+        for name in list(kept):
+            data = self._read(MANIFESTS, name)
+            if data is not None:
+                kept.update(chunk for chunk, _ in Manifest.decode(name, data).chunks)
+        limit = time.time() - ABANDONED  # noqa: TID251 - compared with the file system's own clock
+        freed = 0
+        for kind in (CHUNKS, MANIFESTS):
+            for folder, _, names in os.walk(f"{self.root}/{kind}"):
+                for name in names:
+                    path = f"{folder}/{name}"
+                    status = os.stat(path)
+                    if name not in kept and status.st_mtime < limit:
+                        os.unlink(path)
+                        freed += status.st_size
+        return freed
+
+    def _path(self, kind: str, name: str) -> str:
+        return f"{self.root}/{kind}/{name[:2]}/{name}"
+
+    def _read(self, kind: str, name: str) -> bytes | None:
+        try:
+            with open(self._path(kind, name), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def _write(self, kind: str, name: str, data: bytes) -> bool:
+        """Write a file under its name unless it is there; whether it may not be durable yet."""
+        path = self._path(kind, name)
+        try:
+            status = os.stat(path)
+            if status.st_size == len(data):
+                self.saved += len(data)
+                age = time.time() - status.st_mtime  # noqa: TID251 - the file system's own clock
+                if age > REFRESHED:
+                    os.utime(path)  # it is needed again: not abandoned
+                return age < UNCERTAIN
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        fresh = f"{path}.{secrets.token_hex(4)}"
+        try:
+            with open(fresh, "xb", buffering=0) as file:
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) or 0 :]
+            os.rename(fresh, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(fresh)
+            raise
+        return True
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

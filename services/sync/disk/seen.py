@@ -1,0 +1,104 @@
+"""What the plain directory looked like when this program last wrote or read it, kept across restarts.
+
+A path whose file still has the identity that is noted here needs no reading; one that was noted and is
+gone was deleted by somebody; one that was never noted is new. The table lives in the hidden folder,
+beside the files it speaks of, and belongs to the one process that holds the folder's lock.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Seen(NamedTuple):
+    """One path: its content, and what changes whenever that does. ``inode`` 0: look again."""
+
+    hash: str
+    modified_ns: int
+    size: int
+    inode: int
+    is_directory: bool
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """What a stat can compare."""
+        return (self.modified_ns, self.size, self.inode)
+
+
+class SeenTable:
+    """The table, in memory and on the disk. Changes are on the disk after ``flush``."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, Seen] = {}
+        self._changed: set[str] = set()
+        self._database: sqlite3.Connection | None = None
+
+    def open(self, file: str) -> None:
+        """Read what was noted; a table that cannot be read is begun anew. Blocks."""
+        try:
+            self._connect(file)
+        except sqlite3.DatabaseError:
+            self.close()
+            with open(file, "wb"):  # noqa: PTH123 - str
+                pass
+            self._connect(file)
+
+    def _connect(self, file: str) -> None:
+        self._database = sqlite3.connect(file, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS seen (path TEXT PRIMARY KEY, hash TEXT, modified_ns INTEGER,"
+            " size INTEGER, inode INTEGER, is_directory INTEGER) WITHOUT ROWID"
+        )
+        rows = self._database.execute("SELECT * FROM seen")
+        self.paths = {row[0]: Seen(row[1], row[2], row[3], row[4], bool(row[5])) for row in rows}
+
+    def note(self, path: str, seen: Seen) -> None:
+        """Note what is at ``path``."""
+        self.paths[path] = seen
+        self._changed.add(path)
+
+    def forget(self, path: str) -> None:
+        """Note that nothing is there."""
+        if self.paths.pop(path, None) is not None:
+            self._changed.add(path)
+
+    def rename(self, source: str, to: str) -> None:
+        """Note that ``source`` and all below it is at ``to``."""
+        for path in [source, *self.below(source)]:
+            seen = self.paths.get(path)
+            if seen is not None:
+                self.forget(path)
+                self.note(to + path[len(source) :], seen)
+
+    def below(self, path: str) -> list[str]:
+        """Return the noted paths below a directory ("": all)."""
+        prefix = path + "/" if path else ""
+        return [p for p in list(self.paths) if p.startswith(prefix)]  # a copy: threads
+
+    def flush(self) -> None:
+        """Write what changed. Blocks."""
+        if self._database is None or not self._changed:
+            return
+        changed, self._changed = self._changed, set()
+        with self._database:
+            self._database.executemany(
+                "DELETE FROM seen WHERE path = ?",
+                [(path,) for path in changed if path not in self.paths],
+            )
+            self._database.executemany(
+                "REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", self._rows(changed)
+            )
+
+    def _rows(self, paths: Iterable[str]) -> list[tuple[object, ...]]:
+        return [(path, *self.paths[path]) for path in paths if path in self.paths]
+
+    def close(self) -> None:
+        """Write and close. Idempotent; the memory stays."""
+        if self._database is not None:
+            self.flush()
+            self._database.close()
+            self._database = None

@@ -1,0 +1,151 @@
+"""What a replica keeps of its log on its own disk: the tree at its head, and every operation by path.
+
+It is a copy that may be lost: then the log is read again from its start. It may lag behind the log
+after a power cut, never disagree with it: what an operation did and that it was applied are written
+in one transaction. Functions block for some 50 µs; those that read much belong in a thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from quantum.bus.subjects import ShareOperation
+from services.sync.share.operations import paths_of
+from services.sync.share.tree import Effect, Node, ShareTree, above
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS node (path TEXT PRIMARY KEY, size INTEGER, hash TEXT, modified TEXT,
+  is_directory INTEGER, version INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS touched (path TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS op (seq INTEGER PRIMARY KEY, op_id TEXT, entry TEXT);
+CREATE TABLE IF NOT EXISTS place (path TEXT, seq INTEGER, PRIMARY KEY (path, seq)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS op_by_id ON op (op_id);
+"""
+FORMAT = "1"
+
+
+class Logged(NamedTuple):
+    """One operation of the log."""
+
+    seq: int
+    entry: ShareOperation
+
+
+class Index:
+    """The tables. One writer; readers see what was committed."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = file
+        try:
+            self._write = self._open()
+        except sqlite3.DatabaseError:
+            for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+                path.unlink(missing_ok=True)
+            self._write = self._open()
+        self._read = sqlite3.connect(file, check_same_thread=False)
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        database.executescript(_SCHEMA)
+        database.execute("BEGIN")
+        return database
+
+    @property
+    def log_id(self) -> str:
+        """The identity of the log this is a copy of, "" when there is none."""
+        return self._meta("log") if self._meta("format") == FORMAT else ""
+
+    def _meta(self, key: str) -> str:
+        row = self._write.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def load(self, tree: ShareTree) -> None:
+        """Fill an empty tree."""
+        rows = self._write.execute("SELECT * FROM node ORDER BY path")
+        nodes = (Node(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows)
+        touched = dict(self._write.execute("SELECT path, seq FROM touched"))
+        tree.load(_outermost_first(nodes), touched, int(self._meta("head") or 0))
+
+    def reset(self, log_id: str) -> None:
+        """Begin anew, as a copy of another log."""
+        for table in ("meta", "node", "touched", "op", "place"):
+            self._write.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
+        self._set("log", log_id)
+        self._set("format", FORMAT)
+        self.commit()
+
+    def record(self, seq: int, entry: ShareOperation, effect: Effect, tree: ShareTree) -> None:
+        """Note an operation and what it did; ``commit`` makes it last."""
+        write = self._write
+        text = entry.model_dump_json()
+        write.execute("REPLACE INTO op VALUES (?, ?, ?)", (seq, entry.op_id, text))
+        places = [(path, seq) for path in dict.fromkeys(paths_of(entry.operation))]
+        write.executemany("REPLACE INTO place VALUES (?, ?)", places)
+        removed = [(path,) for path in effect.removed]
+        write.executemany("DELETE FROM node WHERE path = ?", removed)
+        write.executemany("DELETE FROM touched WHERE path = ?", removed)
+        put = [(n.path, n.size, n.hash, n.modified, n.is_directory, n.version) for n in effect.put]
+        write.executemany("REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?)", put)
+        touched = [(path, tree.touched[path]) for path in effect.touched]
+        write.executemany("REPLACE INTO touched VALUES (?, ?)", touched)
+        self._set("head", str(seq))
+
+    def _set(self, key: str, value: str) -> None:
+        self._write.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def commit(self) -> None:
+        """Make what was recorded last."""
+        self._write.execute("COMMIT")
+        self._write.execute("BEGIN")
+
+    def close(self) -> None:
+        """Commit and close."""
+        self._write.execute("COMMIT")
+        self._write.close()
+        self._read.close()
+
+    # Reading what was committed.
+
+    def first(self) -> int:
+        """Return the oldest sequence that is here, 1 when there is none."""
+        row = self._read.execute("SELECT min(seq) FROM op").fetchone()
+        return int(row[0] or 1)
+
+    def after(self, seq: int, limit: int) -> list[Logged]:
+        """Return the operations after a sequence, in order."""
+        rows = self._read.execute(
+            "SELECT seq, entry FROM op WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+        )
+        return _logged(rows.fetchall())
+
+    def by_id(self, op_id: str) -> Logged | None:
+        """Return the operation with that id."""
+        rows = self._read.execute("SELECT seq, entry FROM op WHERE op_id = ?", (op_id,))
+        found = _logged(rows.fetchall())
+        return found[0] if found else None
+
+    def of(self, path: str, before: int, limit: int) -> list[Logged]:
+        """Return operations on ``path``, and on directories above it, before a sequence, newest first."""
+        places = [path, *[d for d in above(path) if d]]
+        marks = ",".join("?" * len(places))
+        rows = self._read.execute(
+            f"SELECT DISTINCT op.seq, entry FROM place JOIN op ON op.seq = place.seq"  # noqa: S608
+            f" WHERE place.path IN ({marks}) AND op.seq < ? ORDER BY op.seq DESC LIMIT ?",
+            (*places, before, limit),
+        )
+        return _logged(rows.fetchall())
+
+
+def _logged(rows: Iterable[tuple[int, str]]) -> list[Logged]:
+    return [Logged(seq, ShareOperation.model_validate_json(text)) for seq, text in rows]
+
+
+def _outermost_first(nodes: Iterable[Node]) -> Iterator[Node]:
+    yield from sorted(nodes, key=lambda node: node.path.count("/"))

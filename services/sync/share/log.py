@@ -1,0 +1,74 @@
+"""The log of a share on the bus: the one order of its operations, and the place of its commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from quantum.bus.api import Bus, Entry, Log
+from quantum.bus.subjects import SHARES, ShareOperation
+from quantum.clock import Clock
+from quantum.errors import BusUnavailable
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between attempts to reach the bus: soon at first, then with little load."""
+
+
+class ShareLog:
+    """One share's stream."""
+
+    def __init__(self, bus: Bus, share: str, clock: Clock) -> None:
+        self._bus = bus
+        self._share = share
+        self._clock = clock
+        self._stream: Log[ShareOperation] | None = None
+        self._log = structlog.get_logger("quantum.sync").bind(share=share)
+
+    async def _open(self) -> Log[ShareOperation]:
+        if self._stream is None:
+            self._stream = await self._bus.stream(SHARES, self._share)
+        return self._stream
+
+    async def append(self, entries: list[ShareOperation], expected_last: int) -> int:
+        """Append behind ``expected_last``; Conflict when somebody was faster, BusUnavailable."""
+        log = await self._open()
+        if len(entries) == 1:
+            only = entries[0]
+            return await log.append(only, expected_last=expected_last, op_id=only.op_id)
+        op_ids = [entry.op_id for entry in entries]
+        return await log.append_all(entries, expected_last=expected_last, op_ids=op_ids)
+
+    async def state(self) -> tuple[str, int, int]:
+        """Return the log's identity, its first and its last sequence. BusUnavailable."""
+        log = await self._open()
+        first, last = await log.bounds()
+        return await log.identity(), first, last
+
+    async def follow(
+        self, after: Callable[[], int], hear: Callable[[Entry[ShareOperation]], Awaitable[None]]
+    ) -> None:
+        """Hand over every entry behind ``after()``, then those that come, for ever."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                log = await self._open()
+                async for entry in log.read(after()):
+                    await hear(entry)
+                    pause = FIRST_PAUSE
+            except BusUnavailable as error:
+                self._log.warning("share_log_unreachable", reason=str(error))
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def wait_state(self) -> tuple[str, int, int]:
+        """Return the same as ``state``, waiting for the bus as long as it takes."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self.state()
+            except BusUnavailable as error:
+                self._log.warning("share_log_unreachable", reason=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
