@@ -16,7 +16,7 @@ from quantum.tasks import TaskSet
 from services.edge.admission import Admission
 from services.edge.listening.proxied import Ends, ProxiedConnection
 from services.edge.listening.wrapping import Wrapping
-from services.edge.protocols import make_protocol
+from services.edge.protocols import UNDECIDED, make_protocol
 from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
 from services.edge.protocols.h3.listener import (
@@ -83,6 +83,7 @@ class Entrypoint:
         self.is_draining = False
         self._datagrams: H3Listener | None = None
         self.wrapping = Wrapping()
+        self.speaks_h2c = False
         self.handshaking: dict[TlsConnection, None] = {}
         self._connections: set[HttpConnection] = set()
         self._sockets = sockets
@@ -151,12 +152,20 @@ class Entrypoint:
         """A connection speaks HTTP now."""
         self._connections.add(connection)
 
+    def handed_over(self, connection: HttpConnection) -> None:
+        """Another protocol speaks on the same connection now."""
+        self._connections.discard(connection)
+
     def left(self, connection: HttpConnection) -> None:
         """It is gone."""
         self._connections.discard(connection)
         if connection.facts.tls is None:  # of one under TLS, TlsConnection says it
             self.admission.leave_client(connection.facts.peer[0])
             self.admission.leave()
+
+    def reached(self, limit: str) -> None:
+        """Count that a limit was reached."""
+        self.admission.reached(limit)
 
     def stop_accepting(self) -> None:
         """Close the sockets; connections go on."""
@@ -197,7 +206,8 @@ class _PlainConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand over."""
         facts = facts_of(transport, "http", self._host.site.name, None, self._ends)
-        protocol = make_protocol("", self._host, facts)
+        alpn = UNDECIDED if self._host.speaks_h2c else ""
+        protocol = make_protocol(alpn, self._host, facts)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if not self._host.admission.enter_client(facts.peer[0]):

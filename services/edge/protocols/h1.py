@@ -96,14 +96,18 @@ class H1Connection(H1Exchange):
         """Time is up for whatever the connection was waiting for."""
         self.deadline = NEVER
         if self._lingering or self._write_paused or self._stream is not None:
+            if self._write_paused:
+                self.host.reached("write_idle")
             self.abort()
         elif self._body is not None and not self._body.is_ended:
             self._closing = True
+            self.host.reached("read_idle")
             self._body.fail(HttpError(408, "the body stopped coming"))
         elif self._busy:
             if self._half_closed and not self._head_sent:
                 self.abort()
         elif self._buffer:
+            self.host.reached("read_header")
             self._refuse(HttpError(408, "the request head stopped coming"))
         else:
             self._close(linger=False)

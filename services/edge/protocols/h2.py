@@ -71,6 +71,7 @@ class H2Connection(H2Server):
         if self.open_streams:
             self._idle_since = now
             if self._is_stalled():
+                self.host.reached("h2_stalled")
                 self.cut(ENHANCE_YOUR_CALM)
                 return
         elif self._is_idle(now):

@@ -63,8 +63,14 @@ class Host(Protocol):
     def joined(self, connection: HttpConnection) -> None:
         """A connection speaks HTTP now."""
 
+    def handed_over(self, connection: HttpConnection) -> None:
+        """Another protocol speaks on the same connection now, and has joined."""
+
     def left(self, connection: HttpConnection) -> None:
         """It is gone."""
+
+    def reached(self, limit: str) -> None:
+        """A connection is cut, or a request refused, because of a limit; counted by its name."""
 
 
 class HttpConnection(Protocol):

@@ -477,6 +477,8 @@ async def test_a_head_that_stops_coming_is_408(edge: Edge) -> None:
     client = await edge.connect()
     await client.send(b"GET / HTTP/1.1\r\nHo")
     assert (await client.rest()).startswith(b"HTTP/1.1 408")
+    reached = edge.context.metrics.get_sample_value
+    assert reached("quantum_edge_limits_reached_total", {"limit": "read_header"}) == 1
 
 
 async def test_a_body_that_stops_coming_is_408(edge: Edge) -> None:
@@ -484,6 +486,8 @@ async def test_a_body_that_stops_coming_is_408(edge: Edge) -> None:
     client = await edge.connect()
     await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
     assert (await client.rest()).startswith(b"HTTP/1.1 408")
+    reached = edge.context.metrics.get_sample_value
+    assert reached("quantum_edge_limits_reached_total", {"limit": "read_idle"}) == 1
 
 
 async def test_an_idle_connection_is_closed_and_a_slow_handler_is_not(edge: Edge) -> None:

@@ -26,7 +26,7 @@ class World:
 
     def __init__(self, handle, before=None, client=H2Settings()):  # noqa: B008
         self.loop = asyncio.get_running_loop()
-        self.exchanges, self.members, self.watched = [], set(), []
+        self.exchanges, self.members, self.watched, self.reached = [], set(), [], []
         self.host = SimpleNamespace(
             loop=self.loop,
             site=Site("srv0", handle, self._fail, LIMITS, before, self.exchanges.append),
@@ -35,6 +35,7 @@ class World:
             is_draining=False,
             joined=self.members.add,
             left=self.members.discard,
+            reached=self.reached.append,
         )
         self.hears = Recorder()
         self.codec = self.hears.codec = H2Codec("client", client, self.hears)
@@ -237,6 +238,7 @@ async def test_a_client_that_takes_nothing_is_cut():
         assert not world.connection.is_closed
         world.connection.on_deadline()
     await world.shake()
+    assert world.reached == ["h2_stalled"]
     assert world.transport.is_closed
 
 
