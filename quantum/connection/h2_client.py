@@ -45,10 +45,11 @@ class RequestFailed(QuantumError):
 
 
 class H2Answer(NamedTuple):
-    """A response: its head's fields, and its body (bytes if it was all there with the head)."""
+    """A response: its head's fields, its body (bytes if it was all there with the head), its stream."""
 
     fields: Fields
     body: AnyBody
+    stream: H2Stream
 
 
 class ClientStream(H2Stream):
@@ -179,7 +180,7 @@ class H2Client(H2Connection):
         if body:
             self._start_sending(stream, body)
         await self._wait_for_head(stream, deadline)
-        return H2Answer(stream.head.result(), stream.take_body())
+        return H2Answer(stream.head.result(), stream.take_body(), stream)
 
     async def connect(
         self, fields: Fields, *, deadline: float | None = None
@@ -195,9 +196,9 @@ class H2Client(H2Connection):
         answered = stream.head.result()
         if not (field_value(answered, b":status") or b"").startswith(b"2"):
             stream.end()
-            return H2Answer(answered, stream.take_body()), None
+            return H2Answer(answered, stream.take_body(), stream), None
         body = stream.body or stream.open_body(None)
-        return H2Answer(answered, b""), H2Tunnel(stream, body)
+        return H2Answer(answered, b"", stream), H2Tunnel(stream, body)
 
     def leave(self) -> None:
         """Take no more requests; close when those under way are done."""

@@ -35,6 +35,10 @@ class H2Tunnel:
 
     async def write_end(self) -> None:
         """End our direction."""
+        self.end()
+
+    def end(self) -> None:
+        """End our direction, after what is queued."""
         self._stream.end()
 
     def abort(self) -> None:

@@ -52,6 +52,7 @@ class Listening:
     keep_alive: KeepAlive
     path: str
     wrapping: Wrapping
+    h2c: bool = False
 
 
 class Opening:
@@ -146,7 +147,9 @@ class EdgeService:
             site = builder.build(name, server, server_plan, app)
             for index, listen in enumerate(server.listen):
                 place = f"{path}.listen[{index}]"
-                spoken = self._spoken(path, server, index) if server_plan.is_secure else (None, None)
+                spoken = (
+                    self._spoken(path, server, index) if server_plan.is_secure else (None, None)
+                )
                 for address in listen.expand():
                     if not is_served_by(self._context.worker, address, place):
                         continue
@@ -154,7 +157,13 @@ class EdgeService:
                     policies, quic = spoken if secure else (None, None)
                     wrapping = compile_wrapping(server.listener_wrappers, is_secure=secure)
                     listening = Listening(
-                        site, policies, quic, _keep_alive(server), place, wrapping
+                        site,
+                        policies,
+                        quic,
+                        _keep_alive(server),
+                        place,
+                        wrapping,
+                        "h2c" in server.protocols_at(index),
                     )
                     _add(wanted, address, listening)
         for address, redirects in automatic.listeners.items():
@@ -244,6 +253,7 @@ class EdgeService:
             entrypoint = opened.entrypoints.get(key) or current.pop(key)
             entrypoint.site, entrypoint.tls = listening.site, listening.tls
             entrypoint.wrapping = listening.wrapping
+            entrypoint.speaks_h2c = listening.h2c
             entrypoint.quic = listening.quic
             self._entrypoints[key] = entrypoint
             if key in opened.datagrams:

@@ -35,12 +35,12 @@ class Outgoing:
     """A request ready to be sent, as often as it takes: fields without framing.
 
     ``host`` replaces the client's Host, ``target`` its target; ``wish`` asks for another protocol on the
-    connection. ``may_retry`` is what ``retry_match`` says, None where there is none.
+    connection; ``version`` is the upstream's. ``may_retry`` is what ``retry_match`` says, None where there is none.
     """
 
     __slots__ = (
         "body", "deadline", "early", "headers", "host", "is_begun", "may_retry", "method", "request",
-        "target", "unchanged", "wish",
+        "target", "unchanged", "version", "wish",
     )  # fmt: skip
 
     def __init__(self, request: Request, headers: Headers) -> None:
@@ -50,6 +50,7 @@ class Outgoing:
         self.host: bytes | None = None
         self.target: str | None = None
         self.may_retry: bool | None = None
+        self.version = "HTTP/1.1"
         self.wish: Wish | None = None
         self.early = request.informational
         self.deadline = request.deadline

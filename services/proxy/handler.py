@@ -13,7 +13,7 @@ from quantum.http.message import Request, Response
 from quantum.modules.lifetime import Provision
 from quantum.tasks import TaskSet
 from services.proxy.config import ReverseProxyConfig
-from services.proxy.exchange import Outgoing, attempt
+from services.proxy.exchange import Outgoing
 from services.proxy.header_changes import HeaderChanges
 from services.proxy.judging.judge import Judge
 from services.proxy.observations import Observations
@@ -24,7 +24,7 @@ from services.proxy.stages.stages import make_stages
 from services.proxy.standing import Standings, standing_key
 from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.failure import Stage, UpstreamFailed
-from services.proxy.transports.http import HttpTransport
+from services.proxy.transports.http import HttpTransport, Transport
 from services.proxy.transports.upgrade import Tunnels
 from services.proxy.upstreams import Member, Roster, Upstreams
 
@@ -43,6 +43,7 @@ class ReverseProxy:
         self._loop = asyncio.get_running_loop()
         self._upstreams: Upstreams = provision.get(Upstreams)
         self._transport = _transport(config, provision)
+        self._attempt = self._transport.attempt
         self._policy = _policy(config, provision)
         self._trusted = Networks(config.trusted_proxies) if config.trusted_proxies else None
         self._changes = HeaderChanges(config.headers)
@@ -63,6 +64,8 @@ class ReverseProxy:
         checks = config.health_checks
         roster = Roster(members, checks)
         for member in members:
+            if self._transport.is_tls_to(member.address):
+                member.own_host = member.host_port
             if checks.active is not None:
                 key = standing_key(config.checker_id(member.address), member.address)
                 heard = partial(self._stand, roster, member, "down")
@@ -115,7 +118,7 @@ class ReverseProxy:
                 self._address(outgoing, member)
                 try:
                     sent = self._loop.time()
-                    response = await attempt(member, outgoing, self._senders)
+                    response = await self._attempt(member, outgoing, self._senders)
                 except UpstreamFailed as error:
                     failure, failed = error, failed | {member}
                     self._note_failure(member, error, request)
@@ -160,9 +163,7 @@ class ReverseProxy:
 
     def _address(self, outgoing: Outgoing, member: Member) -> None:
         """Make the request one for ``member``: its Host over TLS, the configured header changes."""
-        if member.breaker is not None:
-            member.breaker.chosen(self._loop.time())
-        outgoing.host = member.host_port if self._transport.is_tls else None
+        outgoing.host = member.own_host
         if self._changes.has_request_steps:
             self._changes.change_request(outgoing, member)
 
@@ -173,7 +174,7 @@ class ReverseProxy:
         self._judge.answered(member, response.status, took)
         headers, request = response.headers, outgoing.request
         strip_hop_by_hop(headers)
-        add_via(headers, "HTTP/1.1")
+        add_via(headers, outgoing.version)
         if self._changes.has_response_steps:
             self._changes.change_response(response, member, request)
         if request.has_vars and SET_COOKIE_VAR in request.vars:
@@ -219,10 +220,10 @@ class ReverseProxy:
         return "; ".join(f"{m.address} {self.roster.reason_against(m) or 'full'}" for m in members)
 
 
-def _transport(config: ReverseProxyConfig, provision: Provision) -> HttpTransport:
+def _transport(config: ReverseProxyConfig, provision: Provision) -> Transport:
     if config.transport is None:
         return HttpTransport(HttpTransportConfig(), provision)
-    transport: HttpTransport = provision.instantiate(config.transport)
+    transport: Transport = provision.instantiate(config.transport)
     return transport
 
 

@@ -126,8 +126,8 @@ class Member:
     """
 
     __slots__ = (
-        "address", "breaker", "down", "ejected", "host_port", "limit", "pool", "position", "reason",
-        "since", "together", "upstream", "warm_from",
+        "address", "breaker", "down", "ejected", "host_port", "limit", "own_host", "pool", "position",
+        "reason", "since", "together", "upstream", "warm_from",
     )  # fmt: skip
 
     def __init__(
@@ -136,6 +136,8 @@ class Member:
         self.position = position
         self.address = config.dial
         self.host_port = NetworkAddress.parse(config.dial).host_port().encode()
+        self.own_host: bytes | None = None
+        """What the Host field says instead of the client's: over TLS, the upstream's own name."""
         self.upstream = upstream
         self.pool = pool
         self.limit = config.max_requests

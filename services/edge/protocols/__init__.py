@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from quantum.http.message import ConnectionFacts
 from services.edge.protocols.h1 import H1Connection
 from services.edge.protocols.h2 import H2Connection
+from services.edge.protocols.h2c import Undecided
 from services.edge.protocols.host import Host
 
 ALPN = {"h2": "h2", "h1": "http/1.1"}
 """The ALPN name of each version that is built for TCP, by its name in ``protocols``."""
+
+UNDECIDED = "h1 or h2c"
+"""Stands for a plain connection whose first bytes decide."""
 
 _PREFERENCE = ("h2", "h1")
 
@@ -28,4 +32,6 @@ def make_protocol(alpn: str, host: Host, facts: ConnectionFacts) -> asyncio.Prot
     """Return the protocol for a connection that agreed on ``alpn`` ("" when nothing was agreed)."""
     if alpn == "h2":
         return H2Connection(host, facts)
+    if alpn == UNDECIDED:
+        return Undecided(host, facts)
     return H1Connection(host, facts)

@@ -6,12 +6,13 @@ silently ignores what it was told is worse than one that does not start.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import ipaddress
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from quantum.config.model import StrictModel, path_of
-from quantum.config.units import Duration
+from quantum.config.units import Duration, NetworkAddress
 from quantum.errors import ConfigError
 
 
@@ -30,6 +31,13 @@ class PartlyBuilt(StrictModel):
         return value
 
 
+def _local_address(text: str) -> str:
+    """Return ``IP`` or ``IP:port`` as given; ValueError for anything else."""
+    if text:
+        ipaddress.ip_address(NetworkAddress.parse(text, default_port=0).host)
+    return text
+
+
 class KeepAlive(PartlyBuilt):
     """Idle upstream connections: how many of each upstream are kept, and for how long."""
 
@@ -46,7 +54,7 @@ class UpstreamTls(PartlyBuilt):
     """TLS towards upstreams; certificates are verified against ``ca`` or the system's roots."""
 
     unbuilt = frozenset({
-        "client_certificate_automate", "renegotiation", "except_ports", "curves",
+        "client_certificate_automate", "renegotiation", "curves",
     })  # fmt: skip
 
     ca: dict[str, Any] | None = None
@@ -66,19 +74,20 @@ class UpstreamTls(PartlyBuilt):
     def _check(self) -> UpstreamTls:
         if bool(self.client_certificate_file) != bool(self.client_certificate_key_file):
             raise ValueError("a client certificate needs both its file and its key file")
-        if "{" in self.server_name:
-            raise ValueError("placeholders in server_name: known to Caddy, not built here yet")
         if self.ca is not None and self.ca.get("provider") not in {"file", "inline", "system"}:
             raise ValueError('ca: the providers built here are "file", "inline" and "system"')
         return self
 
 
 class HttpTransportConfig(PartlyBuilt):
-    """``http.reverse_proxy.transport.http``: how upstreams are reached. HTTP/1.1 for now."""
+    """``http.reverse_proxy.transport.http``: how upstreams are reached.
+
+    ``versions`` over TLS are settled by ALPN; without TLS ``h2c`` means HTTP/2 from the first byte.
+    """
 
     unbuilt = frozenset({
         "resolver", "proxy_protocol", "forward_proxy_url", "network_proxy",
-        "expect_continue_timeout", "local_address", "compression", "dial_fallback_delay",
+        "expect_continue_timeout", "compression",
     })  # fmt: skip
 
     resolver: Any = None
@@ -99,15 +108,27 @@ class HttpTransportConfig(PartlyBuilt):
     read_timeout: Duration = Field(default=0.0, ge=0)
     write_timeout: Duration = Field(default=0.0, ge=0)
     versions: list[str] = Field(default_factory=lambda: ["1.1", "2"])
-    local_address: str = ""
+    local_address: Annotated[str, AfterValidator(_local_address)] = ""
 
     @model_validator(mode="after")
     def _check_versions(self) -> HttpTransportConfig:
         unknown = set(self.versions) - {"1.1", "2", "h2c", "3"}
         if unknown:
             raise ValueError(f"versions: {min(unknown)!r} is none of 1.1, 2, h2c, 3")
-        if "1.1" not in self.versions or {"h2c", "3"} & set(self.versions):
-            raise ValueError(
-                "versions: known to Caddy, not built here yet: upstreams over h2c or HTTP/3"
-            )
+        if "3" in self.versions:
+            raise ValueError("versions: known to Caddy, not built here yet: upstreams over HTTP/3")
+        if not self.versions:
+            raise ValueError("versions: at least one is needed")
+        if self.tls is None and not {"1.1", "h2c"} & set(self.versions):
+            raise ValueError('versions: HTTP/2 without TLS is "h2c"')
+        if self.tls is not None and not {"1.1", "2"} & set(self.versions):
+            raise ValueError('versions: over TLS there are "1.1" and "2"')
         return self
+
+    @property
+    def bind_address(self) -> tuple[str, int] | None:
+        """The local (IP, port) that connections leave from; None: the system chooses."""
+        if not self.local_address:
+            return None
+        address = NetworkAddress.parse(self.local_address, default_port=0)
+        return address.host, address.port

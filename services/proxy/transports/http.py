@@ -1,119 +1,246 @@
-"""``http.reverse_proxy.transport.http``: upstreams over HTTP/1.1, by TCP or unix socket, with or without TLS."""
+"""``http.reverse_proxy.transport.http``: HTTP/1.1 and HTTP/2, by TCP or unix socket, with or without TLS."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Protocol
 
 from quantum.config.units import NetworkAddress
-from quantum.errors import ConfigError
+from quantum.connection.h2_client import H2Client
+from quantum.http.message import Response
 from quantum.modules.lifetime import Provision
-from quantum.net.client_tls import make_client_context
-from services.proxy.transports.config import HttpTransportConfig, UpstreamTls
+from quantum.tasks import TaskSet
+from quantum.wire.h2 import H2Settings
+from services.proxy.exchange import Outgoing, attempt
+from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.connection import Connection, Limits
+from services.proxy.transports.dialling import DialSettings, open_socket
+from services.proxy.transports.h2.channels import Channels
+from services.proxy.transports.h2.exchange import Multiplexing
 from services.proxy.transports.pool import ConnectionPool
+from services.proxy.transports.tls import Security
+from services.proxy.upstreams import Member
 
-KEEP_ALIVE_PROBES = 9
-"""Unanswered TCP probes that end a connection: Linux' default, and Go's."""
-DEFAULT_TLS_HANDSHAKE = 10.0
-"""Seconds for a TLS handshake when none are configured: Go's transport."""
+Attempt = Callable[[Member, Outgoing, TaskSet], Awaitable[Response]]
+"""Sends a request to an upstream: the answer, UpstreamFailed, or what broke the request's own body."""
+
+MAX_NAMED_POOLS = 256
+"""Names of TLS servers that connections are kept for, where names come with requests."""
+UPSTREAM = H2Settings(
+    stream_window=256 * 1024,
+    connection_window=16 * 1024 * 1024,
+    field_bytes=1024 * 1024,
+    field_count=2048,
+    resets=(
+        1_000_000,
+        1_000_000,
+    ),  # ours: an upstream cannot be made to flood us with what we reset
+)
+"""An upstream is chosen by whoever runs the proxy: bounds are for memory, not against attacks."""
+
+
+class Transport(Protocol):
+    """What a handler asks of its transport."""
+
+    attempt: Attempt
+
+    def is_tls_to(self, address: str) -> bool:
+        """Whether ``address`` is spoken to over TLS: the Host field is then its own name."""
+
+    def pool(self, address: str) -> ConnectionPool:
+        """Return the pool of an upstream address, made when missing."""
 
 
 class HttpTransport:
-    """Makes and keeps the connection pools of one handler, one per upstream address."""
+    """Makes and keeps the connections of one handler, by upstream address."""
 
     def __init__(self, config: HttpTransportConfig, provision: Provision) -> None:
         self._config = config
-        self._tls = _tls_context(config.tls, provision.path)
-        self._pools: dict[str, ConnectionPool] = {}
+        versions = set(config.versions)
+        self._security: Security | None = None
+        if config.tls is not None:
+            self._security = Security(
+                config.tls,
+                provision.path,
+                speaks_h2="2" in versions,
+                speaks_h1="1.1" in versions,
+            )
+        self._is_h2c = config.tls is None and "h2c" in versions
+        self._multiplexes = self._is_h2c or (config.tls is not None and "2" in versions)
+        self._pools: dict[tuple[str, str], ConnectionPool] = {}
+        self._tasks = TaskSet("proxy:transport")
+        self._dialling = DialSettings(
+            timeout=config.dial_timeout,
+            fallback_delay=config.dial_fallback_delay,
+            probe_interval=config.keep_alive.probe_interval,
+            local_address=config.bind_address,
+        )
         self._limits = Limits(
             max_head_bytes=config.max_response_header_size or 10 * 1024 * 1024,
             header_timeout=config.response_header_timeout,
             read_timeout=config.read_timeout,
             write_timeout=config.write_timeout,
         )
+        self.attempt = self._choose_attempt()
         provision.on_cleanup(self.aclose)
 
-    @property
-    def is_tls(self) -> bool:
-        """Whether upstreams are spoken to over TLS: their Host field is then their own name."""
-        return self._tls is not None
+    def _choose_attempt(self) -> Attempt:
+        """Return how requests are sent, decided once: the usual way is exchange.attempt itself."""
+        self._send: Attempt = attempt
+        if self._multiplexes:
+            self._send = Multiplexing(
+                header_timeout=self._limits.header_timeout,
+                read_timeout=self._limits.read_timeout,
+                tunnels_by_h2=self._is_h2c or "1.1" not in self._config.versions,
+            ).attempt
+        if self._security is not None and self._security.is_named_by_request:
+            return self._attempt_named
+        return self._send
 
-    def pool(self, address: str) -> ConnectionPool:
-        """Return the pool of an upstream address, made when missing."""
-        pool = self._pools.get(address)
+    def is_tls_to(self, address: str) -> bool:
+        """Whether ``address`` is spoken to over TLS."""
+        return self._security is not None and self._security.covers(NetworkAddress.parse(address))
+
+    def pool(self, address: str, name: str = "") -> ConnectionPool:
+        """Return the pool of an upstream address under a TLS name, made when missing."""
+        pool = self._pools.get((address, name))
         if pool is None:
-            keep = self._config.keep_alive
-            pool = self._pools[address] = ConnectionPool(
-                partial(self._dial, NetworkAddress.parse(address)),
-                dial_timeout=self._config.dial_timeout,
-                max_idle=keep.max_idle_conns_per_host if keep.enabled else 0,
-                max_open=self._config.max_conns_per_host,
-                idle_timeout=keep.idle_timeout,
-            )
+            if name and len(self._pools) >= MAX_NAMED_POOLS:
+                self._drop_oldest()
+            pool = self._pools[address, name] = self._make_pool(address, name)
         return pool
 
     async def aclose(self) -> None:
         """Close idle connections; those in use end with their requests."""
         for pool in self._pools.values():
             await pool.aclose()
+        await self._tasks.aclose()
+
+    def _drop_oldest(self) -> None:
+        oldest = next((key for key in self._pools if key[1]), None)
+        if oldest is not None:
+            self._tasks.start(self._pools.pop(oldest).aclose())
+
+    def _make_pool(self, address: str, name: str) -> ConnectionPool:
+        keep, target = self._config.keep_alive, NetworkAddress.parse(address)
+        dial = partial(self._dial, target)
+        if name:
+            dial = partial(self._dial, target, name=name)
+        timeout = self._config.dial_timeout
+        if self.is_tls_to(address) and self._security is not None:
+            timeout += self._security.handshake_timeout
+        pool = ConnectionPool(
+            dial,
+            dial_timeout=timeout,
+            max_idle=keep.max_idle_conns_per_host if keep.enabled else 0,
+            max_open=self._config.max_conns_per_host,
+            idle_timeout=keep.idle_timeout,
+        )
+        if self._is_h2c or (self._multiplexes and self.is_tls_to(address)):
+            pool.channels = Channels(
+                partial(self._negotiate, target, name),
+                pool,
+                scheme="http" if self._is_h2c else "https",
+                dial_timeout=timeout,
+                max_open=self._config.max_conns_per_host,
+                idle_timeout=keep.idle_timeout,
+            )
+        return pool
+
+    async def _attempt_named(
+        self, member: Member, outgoing: Outgoing, senders: TaskSet
+    ) -> Response:
+        """Send by connections that were opened under the name this request says."""
+        assert self._security is not None
+        named = copy.copy(member)
+        named.pool = self.pool(member.address, self._security.name_for(outgoing.request))
+        return await self._send(named, outgoing, senders)
+
+    # Opening.
 
     async def _dial(
-        self, address: NetworkAddress, on_close: Callable[[Connection], None]
+        self, address: NetworkAddress, on_close: Callable[[Connection], None], name: str = ""
     ) -> Connection:
-        loop = asyncio.get_running_loop()
-        make = partial(Connection, loop, self._limits, on_close)
-        if address.is_unix:
-            path = "\0" + address.host[1:] if address.host.startswith("@") else address.host
-            _, connection = await loop.create_unix_connection(
-                make,
-                path,
-                ssl=self._tls,
-                server_hostname=self._server_name("localhost"),
-                ssl_handshake_timeout=self._handshake_timeout(),
-            )
-            return connection
-        host = address.host or "localhost"
-        _, connection = await loop.create_connection(
-            make,
-            host,
-            address.port,
-            ssl=self._tls,
-            server_hostname=self._server_name(host),
-            ssl_handshake_timeout=self._handshake_timeout(),
-        )
-        self._probe(connection)
+        """Open a connection that speaks HTTP/1.1."""
+        make = partial(Connection, asyncio.get_running_loop(), self._limits, on_close)
+        context = None if self._security is None else self._security.plain
+        connection = await self._open(address, name, context, make)
+        assert isinstance(connection, Connection)
         return connection
 
-    def _server_name(self, host: str) -> str | None:
-        if self._config.tls is None:
-            return None
-        return self._config.tls.server_name or host
+    async def _negotiate(
+        self,
+        address: NetworkAddress,
+        name: str,
+        on_lost: Callable[[H2Client], None],
+        on_close: Callable[[Connection], None],
+    ) -> object:
+        """Open a connection that speaks what the upstream prefers."""
+        loop = asyncio.get_running_loop()
 
-    def _handshake_timeout(self) -> float | None:
-        if self._config.tls is None:
-            return None
-        return self._config.tls.handshake_timeout or DEFAULT_TLS_HANDSHAKE
+        def choose(protocol: str | None) -> asyncio.Protocol:
+            if protocol == "h2" or self._is_h2c:
+                return H2Client(UPSTREAM, loop, on_lost)
+            return Connection(loop, self._limits, on_close)
 
-    def _probe(self, connection: Connection) -> None:
-        """Let the kernel notice upstreams that vanished without a word."""
-        sock = connection.transport.get_extra_info("socket")
-        interval = int(self._config.keep_alive.probe_interval)
-        if sock is None or interval <= 0:
-            return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, interval)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_ALIVE_PROBES)
+        context = None if self._security is None else self._security.offering_all
+        made = await self._open(address, name, context, lambda: _Negotiation(choose))
+        assert isinstance(made, _Negotiation)
+        if isinstance(made.chosen, Connection) and "1.1" not in self._config.versions:
+            made.chosen.abort()
+            raise OSError("the upstream does not speak HTTP/2")
+        return made.chosen
+
+    async def _open(
+        self,
+        address: NetworkAddress,
+        name: str,
+        context: ssl.SSLContext | None,
+        make: Callable[[], asyncio.Protocol],
+    ) -> asyncio.Protocol:
+        loop = asyncio.get_running_loop()
+        sock = await open_socket(address, self._dialling)
+        security = self._security
+        try:
+            if security is None or not security.covers(address):
+                _, protocol = await loop.create_connection(make, sock=sock)
+                return protocol
+            host = "localhost" if address.is_unix else address.host or "localhost"
+            _, protocol = await loop.create_connection(
+                make,
+                sock=sock,
+                ssl=context,
+                server_hostname=name or security.fixed_name or host,
+                ssl_handshake_timeout=security.handshake_timeout,
+            )
+        except BaseException:
+            _close(sock)
+            raise
+        return protocol
 
 
-def _tls_context(config: UpstreamTls | None, path: str) -> ssl.SSLContext | None:
-    if config is None:
-        return None
-    try:
-        return make_client_context(config)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
+def _close(sock: socket.socket) -> None:
+    """Close a socket that no transport took; one that did has closed it."""
+    if sock.fileno() != -1:
+        sock.close()
+
+
+class _Negotiation(asyncio.Protocol):
+    """Stands in until TLS has agreed on a protocol; then that one's connection takes over."""
+
+    def __init__(self, choose: Callable[[str | None], asyncio.Protocol]) -> None:
+        self._choose = choose
+        self.chosen: asyncio.Protocol | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand over."""
+        session = transport.get_extra_info("ssl_object")
+        agreed = session.selected_alpn_protocol() if session is not None else None
+        self.chosen = self._choose(agreed)
+        transport.set_protocol(self.chosen)
+        self.chosen.connection_made(transport)

@@ -11,10 +11,14 @@ import os
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from quantum.tasks import TaskSet
 from services.proxy.transports.connection import Connection
 from services.proxy.transports.failure import Stage, UpstreamFailed
+
+if TYPE_CHECKING:
+    from services.proxy.transports.h2.channels import Channels
 
 Dial = Callable[[Callable[[Connection], None]], Awaitable[Connection]]
 """Opens a connection that tells the given callback when it is gone; raises OSError."""
@@ -45,6 +49,8 @@ class ConnectionPool:
         self._open: set[Connection] = set()
         self._dialing = 0
         self._sweep: asyncio.TimerHandle | None = None
+        self.channels: Channels | None = None
+        """Connections to the same address that speak HTTP/2, where it may."""
 
     @property
     def open(self) -> int:
@@ -77,6 +83,12 @@ class ConnectionPool:
                 self._idle.popleft().abort()
             await self._room()
 
+    def adopt(self, connection: Connection) -> None:
+        """Keep a connection that was opened elsewhere; ``gone`` MUST have been its ``on_close``."""
+        if not connection.transport.is_closing():
+            self._open.add(connection)
+        self.give_back(connection)
+
     def give_back(self, connection: Connection) -> None:
         """Keep ``connection`` if another exchange may follow on it, else close it."""
         if connection.is_fit and len(self._idle) < self._max_idle:
@@ -99,6 +111,8 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().close()
         await self._tasks.aclose()
+        if self.channels is not None:
+            await self.channels.aclose()
 
     def abort(self) -> None:
         """Cut every connection."""
@@ -124,11 +138,11 @@ class ConnectionPool:
     async def _open_one(self) -> Connection | UpstreamFailed:
         try:
             async with asyncio.timeout(self._dial_timeout):
-                connection = await self._dial(self._gone)
+                connection = await self._dial(self.gone)
         except TimeoutError:
             return UpstreamFailed(Stage.DIAL, "timeout dialing", 504)
         except OSError as error:
-            return UpstreamFailed(Stage.DIAL, f"dialing: {_what(error)}")
+            return UpstreamFailed(Stage.DIAL, f"dialing: {what_happened(error)}")
         finally:
             self._dialing -= 1
             self._wake()
@@ -164,7 +178,8 @@ class ConnectionPool:
 
     # Closing.
 
-    def _gone(self, connection: Connection) -> None:
+    def gone(self, connection: Connection) -> None:
+        """Hear that a connection is closed."""
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -181,7 +196,7 @@ class ConnectionPool:
             self._sweep = self._loop.call_later(max(next_look, 0.05), self._close_expired)
 
 
-def _what(error: OSError) -> str:
+def what_happened(error: OSError) -> str:
     """Return the system's words; the messages of asyncio and uvloop differ."""
     if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)

@@ -13,8 +13,10 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from quantum.errors import BodyAborted, ClientGone
+from quantum.http.body import StreamBody
 from quantum.http.headers import Field
 from quantum.http.message import ByteStream, Response
 from quantum.tasks import TaskSet
@@ -37,15 +39,35 @@ def accept_of(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
+class TunnelEnd(Protocol):
+    """The upstream's end of a tunnel, over a connection of its own or a stream of a shared one."""
+
+    @property
+    def stream(self) -> StreamBody | None:
+        """What the upstream sends."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; waits while the upstream is slow."""
+
+    def end_writing(self) -> bool:
+        """Half-close; False where that cannot be."""
+
+    def abort(self) -> None:
+        """Cut it."""
+
+    def close(self) -> None:
+        """End it after both directions have."""
+
+
 class Wish:
     """A request's wish to speak ``protocol``: what to send for it, and whether it was granted."""
 
-    __slots__ = ("_key", "_tunnels", "protocol")
+    __slots__ = ("_key", "protocol", "tunnels")
 
     def __init__(self, protocol: str, tunnels: Tunnels) -> None:
         self.protocol = protocol
         self._key = base64.b64encode(secrets.token_bytes(16))
-        self._tunnels = tunnels
+        self.tunnels = tunnels
 
     @property
     def fields(self) -> list[Field]:
@@ -66,7 +88,7 @@ class Wish:
             raise UpstreamFailed(Stage.SENT, "upstream's Sec-WebSocket-Accept is wrong")
         for name in _CODEC_FIELDS:
             headers.remove(name)
-        response.upgrade = self._tunnels.open(connection).run
+        response.upgrade = self.tunnels.open(connection).run
 
 
 class Tunnels:
@@ -86,7 +108,7 @@ class Tunnels:
         """Return the wish of one request."""
         return Wish(protocol, self)
 
-    def open(self, connection: Connection) -> Tunnel:
+    def open(self, connection: TunnelEnd) -> Tunnel:
         """Return the tunnel over a connection that has switched."""
         tunnel = Tunnel(connection, self._tasks, self._timeout, self._open.discard)
         self._open.add(tunnel)
@@ -111,7 +133,7 @@ class Tunnel:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: TunnelEnd,
         tasks: TaskSet,
         timeout: float,
         on_end: Callable[[Tunnel], None],
