@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     from quantum.http.placeholders.surroundings import use_environment
     from quantum.modules.spec import load
     from quantum.service import runner
-    from quantum.service.children.channel import receive_first
+    from quantum.service.children.channel import encode, receive_first
     from quantum.service.children.settings import worker_options
     from services import catalog
 
@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
     for manifest in catalog.MANIFESTS:
         if manifest.room in catalog.WORKER_ROOMS:
             load(manifest.service)
+    channel.sendall(encode({"told": "loaded"}))
     try:
         settings = receive_first(channel)
     except (EOFError, ConnectionError):

@@ -15,7 +15,6 @@ import pytest
 from quantum.testing.client import Site
 from quantum.testing.topology import Deployment, descendants, free_port
 
-
 EXTRA = ["--workers", "2", "--target", "edge,proxy,static,certs,admin"]
 
 
@@ -119,6 +118,7 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(crew):
     crew.words(10)
     requests = r'quantum_edge_requests_total\{code="200",method="GET",server="main"\}'
     assert crew.metric(requests) == 10
+    wait_for(lambda: crew.metric("quantum_process_worker_spares") == 1, 30)
     victim = crew.workers()[0]["pid"]
     failed, done = [], threading.Event()
 
@@ -171,7 +171,6 @@ def test_workers_end_with_their_parent_however_it_ends(crew):
 
 def test_a_port_that_is_taken_ends_the_start(tmp_path):
     crew = Crew(tmp_path)
-    with socket.create_server(("127.0.0.1", crew.http)):
-        with pytest.raises(TimeoutError) as caught:
-            crew.deployment.__enter__()
+    with socket.create_server(("127.0.0.1", crew.http)), pytest.raises(TimeoutError) as caught:
+        crew.deployment.__enter__()
     assert "Address already in use" in str(caught.value)

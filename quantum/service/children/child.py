@@ -38,6 +38,7 @@ class Child:
         self, process: asyncio.subprocess.Process, channel: Channel, tasks: TaskSet
     ) -> None:
         self.number = 0
+        self.is_loaded = False
         self.state = State.STARTING
         self.figures: list[Family] = []
         self.status: dict[str, Any] = {}
@@ -150,6 +151,9 @@ class Child:
 
     async def _hear(self) -> None:
         while (message := await self._channel.receive()) is not None:
+            if message["told"] == "loaded":
+                self.is_loaded = True
+                continue
             if message["told"] == "report":
                 key = "report", message["report"]
             else:

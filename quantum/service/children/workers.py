@@ -31,7 +31,7 @@ LONG_LIFE_SECONDS = 10.0
 COMMIT_SECONDS = 5.0
 """How long a change waits for the workers to say that it is in force; they take milliseconds."""
 SPARE_SECONDS = 1.0
-"""After a start, before the next process is loaded: it shall not compete with the one that starts."""
+"""After a death, before the next process is loaded: it shall not compete with the one that starts."""
 OVERTIME_SECONDS = 3.0
 """Beyond the grace of a stop, before a worker is killed; less than the runner gives us."""
 
@@ -79,6 +79,9 @@ class Workers:
         Gauge("quantum_process_workers_ready", "Workers that serve", registry=metrics).set_function(
             lambda: len(self._ready())
         )
+        Gauge(
+            "quantum_process_worker_spares", "Processes that wait to replace one", registry=metrics
+        ).set_function(lambda: int(self._spare is not None and self._spare.is_loaded))
 
     # Their lives.
 
@@ -94,7 +97,7 @@ class Workers:
             if failure is not None:
                 raise failure
         self._is_complete = True
-        self._lives.start(self._load_spare(), "spare")
+        self._lives.start(self._load_spare(0), "spare")
 
     async def _keep(self, number: int, first: asyncio.Future[None]) -> None:
         """Have one worker running, always."""
@@ -142,13 +145,13 @@ class Workers:
         """Return a process that has loaded its program; loading takes longer than all the rest."""
         spare, self._spare = self._spare, None
         if self._is_complete:
-            self._lives.start(self._load_spare(), "spare")
+            self._lives.start(self._load_spare(SPARE_SECONDS), "spare")
         if spare is not None and spare.is_alive:
             return spare
         return await Child.spawn(self._crew.command, self._tasks)
 
-    async def _load_spare(self) -> None:
-        await self._clock.sleep(SPARE_SECONDS)
+    async def _load_spare(self, delay: float) -> None:
+        await self._clock.sleep(delay)
         if self._spare is None or not self._spare.is_alive:
             try:
                 self._spare = await Child.spawn(self._crew.command, self._tasks)
