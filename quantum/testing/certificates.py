@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
-def make_certificates(folder: Path, names: list[str]) -> tuple[Path, Path, Path]:
+def make_certificates(
+    folder: Path, names: list[str], usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH
+) -> tuple[Path, Path, Path]:
     """Write ``leaf.crt`` (chain), ``leaf.key`` and ``root.crt`` into ``folder``; return their paths."""
     root_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Quantum test root")])
@@ -25,7 +27,7 @@ def make_certificates(folder: Path, names: list[str]) -> tuple[Path, Path, Path]
     leaf = (
         _builder(subject, root_name, leaf_key.public_key())
         .add_extension(x509.SubjectAlternativeName([_name(n) for n in names]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .sign(root_key, hashes.SHA256())
     )
     paths = folder / "leaf.crt", folder / "leaf.key", folder / "root.crt"

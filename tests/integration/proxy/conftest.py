@@ -40,7 +40,7 @@ class Platform:
         self.switch.use(self.proxy, self.health)
         self.stack = AsyncExitStack()
 
-    async def upstream(self, serve: Any, path: str | None = None) -> str:
+    async def upstream(self, serve: Any, path: str | None = None, tls: Any = None) -> str:
         """Start an upstream that runs ``serve(reader, writer)`` for each connection."""
         writers: set[asyncio.StreamWriter] = set()
 
@@ -57,7 +57,7 @@ class Platform:
             server = await asyncio.start_unix_server(guarded, path)
             address = f"unix/{path}"
         else:
-            server = await asyncio.start_server(guarded, "127.0.0.1", 0)
+            server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
             address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
         async def stop() -> None:
