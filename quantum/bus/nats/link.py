@@ -140,6 +140,8 @@ class Link:
     async def _present_session(self) -> Session:
         if self._session is not None:
             return self._session
+        if self.is_closing:
+            raise BusUnavailable("the bus is closed")
         if (patience := self.patience()) > 0:
             try:
                 async with asyncio.timeout(patience):

@@ -14,8 +14,8 @@ from quantum.net.client_tls import make_client_context
 from quantum.testing.certificates import make_certificates
 from services.health.checks import Check
 from services.health.probes.prober import Prober
-from services.proxy.transports.config import UpstreamTls
 from services.proxy.judging.config import ActiveChecks
+from services.proxy.transports.config import UpstreamTls
 
 
 class Site:

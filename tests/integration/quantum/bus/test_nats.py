@@ -191,3 +191,12 @@ async def test_publishing_never_waits_for_a_server_that_does_not_read(world):
         assert registry.get_sample_value("quantum_bus_facts_dropped_total") > 100
     finally:
         os.kill(world.server.pid, signal.SIGCONT)
+
+
+async def test_a_closed_bus_refuses_at_once_instead_of_waiting(world):
+    bus = await world.connect()
+    words = await bus.bucket(WORDS)
+    await bus.aclose()
+    async with asyncio.timeout(5):
+        with pytest.raises(BusUnavailable):
+            await words.put("a", Word(text="late"))
