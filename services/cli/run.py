@@ -135,7 +135,9 @@ def make_options(args: argparse.Namespace) -> RunOptions:
     if args.workers and not args.target & catalog.WORKER_ROOMS:
         raise ConfigError("", "--workers: none of these rooms can be shared", "leave it out")
     if args.workers and args.hop:
-        raise ConfigError("", "--workers does not go with --hop", "run replicas of the rooms instead")
+        raise ConfigError(
+            "", "--workers does not go with --hop", "run replicas of the rooms instead"
+        )
     from_stdin = path is not None and str(path) == "-"
     return RunOptions(
         manifests=catalog.MANIFESTS,
