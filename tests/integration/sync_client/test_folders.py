@@ -1,0 +1,201 @@
+"""Real clients, a real platform, real files: one process and one process per room."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.sync_client.conftest import ROOT, Clients, contents, eventually, fill
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def both(clients: Clients, *roots: Path) -> bool:
+    found = [contents(root) for root in (clients.share, *roots)]
+    return all(other == found[0] for other in found)
+
+
+def test_a_thousand_files_are_copied_up_and_down_and_a_second_run_does_nothing(clients):
+    one, two = clients.make("first-one"), clients.make("first-two")
+    fill(one, 1000)
+    begun = time.monotonic()
+    up = clients.once(one)
+    middle = time.monotonic()
+    down = clients.once(two)
+    ended = time.monotonic()
+    assert (up.returncode, down.returncode) == (0, 0), up.stderr + down.stderr
+    assert both(clients, one, two)
+    assert len(contents(two)) >= 1000
+    again = clients.once(two)
+    assert (again.returncode, again.stderr) == (0, "")
+    print(f"1,000 files up {middle - begun:.2f} s, down {ended - middle:.2f} s")
+    assert ended - begun < 60
+
+
+def test_a_saved_file_is_on_the_other_side_in_a_moment(clients):
+    one, two = clients.make("live-one"), clients.make("live-two")
+    clients.once(one)
+    clients.once(two)
+    clients.start(one)
+    clients.start(two)
+    (one / "started").write_text("yes")
+    eventually((two / "started").exists, told=clients.logs)
+    (two / "answered").write_text("yes")
+    eventually((one / "answered").exists, told=clients.logs)
+    times = []
+    for number in range(30):
+        begun = time.monotonic()
+        (one / f"live-{number}").write_bytes(os.urandom(4096))
+        while not (two / f"live-{number}").exists():
+            assert time.monotonic() < begun + 10, clients.logs()
+            time.sleep(0.001)
+        times.append(time.monotonic() - begun)
+        time.sleep(0.03)
+    times.sort()
+    print(f"save to applied: p50 {times[15] * 1000:.0f} ms, worst of 30 {times[-1] * 1000:.0f} ms")
+    assert times[15] < 0.5
+    (one / "live-0").unlink()
+    (one / "live-1").rename(one / "renamed")
+    (two / "made").mkdir()
+    eventually(
+        lambda: not (two / "live-0").exists() and (two / "renamed").exists(), told=clients.logs
+    )
+    eventually((one / "made").is_dir, told=clients.logs)
+    eventually(lambda: both(clients, one, two), told=clients.logs)
+
+
+def test_two_edits_made_apart_are_both_kept(clients):
+    one, two = clients.make("apart-one"), clients.make("apart-two")
+    (one / "plan.md").write_text("base")
+    assert clients.once(one).returncode == clients.once(two).returncode == 0
+    (one / "plan.md").write_text("from one")
+    (two / "plan.md").write_text("from two")
+    clients.once(one)
+    told = clients.once(two)
+    clients.once(one)
+    assert both(clients, one, two)
+    copies = list(one.glob("plan (conflict of apart-two, *).md"))
+    assert [copy.read_text() for copy in copies] == ["from two"]
+    assert (one / "plan.md").read_text() == "from one"
+    assert "conflict copy: plan (conflict of" in told.stderr
+    command = [
+        sys.executable,
+        "-m",
+        "services",
+        "sync",
+        "conflicts",
+        "--local-path",
+        str(two),
+        "--json",
+    ]
+    listed = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
+    assert listed[0]["path"] == "plan.md"
+    assert "both sides" in listed[0]["rule"]
+
+
+def test_a_renamed_folder_is_one_step(clients):
+    one = clients.make("renamed-one")
+    fill(one, 200)
+    assert clients.once(one).returncode == 0
+    (one / "d3").rename(one / "elsewhere")
+    told = clients.once(one, "--verbose")
+    assert "1 steps to do" in told.stderr, told.stderr
+    assert "move on the server: d3 -> elsewhere" in told.stderr
+    assert both(clients, one)
+
+
+def test_a_mass_deletion_waits_for_a_yes_and_an_empty_mount_is_none(clients):
+    one = clients.make("guard-one")
+    fill(one, 60)
+    assert clients.once(one).returncode == 0
+    before = contents(clients.share)
+    store = one / ".quantum"
+    store.rename(clients.folder / "guard-store")
+    kept = clients.folder / "guard-kept"
+    one.rename(kept)
+    one.mkdir()
+    (clients.folder / "guard-store").rename(store)
+    (store / "marker").unlink()  # what an empty mount with a remembered state looks like
+    lost = clients.once(one)
+    assert lost.returncode == 6, lost.stderr
+    assert "marker" in lost.stderr
+    shutil.rmtree(one)
+    kept.rename(one)
+    assert contents(clients.share) == before
+
+
+def test_deleting_most_files_is_held_until_it_is_confirmed(clients):
+    one = clients.make("mass-one")
+    assert clients.once(one).returncode == 0
+    fill(one, 60)
+    assert clients.once(one).returncode == 0
+    before = contents(clients.share)
+    for path in sorted(one.iterdir()):
+        if path.name != ".quantum":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    held = clients.once(one)
+    assert held.returncode == 5, held.stderr
+    assert "--confirm-deletes" in held.stderr
+    assert contents(clients.share) == before
+    assert clients.once(one, "--confirm-deletes").returncode == 0
+    assert contents(clients.share) == {}
+
+
+def test_patterns_links_and_modes(clients):
+    one, two = clients.make("modes-one"), clients.make("modes-two")
+    (one / "keep.txt").write_text("x")
+    (one / "drop.tmp").write_text("x")
+    (one / "node_modules").mkdir()
+    (one / "node_modules" / "m.js").write_text("x")
+    (one / "link").symlink_to("/etc/passwd")
+    told = clients.once(one, "--exclude", "*.tmp", "--exclude", "node_modules/")
+    assert told.returncode == 4
+    assert "link: a symbolic link" in told.stderr
+    assert not (clients.share / "drop.tmp").exists()
+    assert not (clients.share / "node_modules").exists()
+    assert (clients.share / "keep.txt").exists()
+    (two / "mine.txt").write_text("mine")
+    assert clients.once(two, "--pull").returncode == 0
+    assert (two / "keep.txt").exists()
+    assert not (clients.share / "mine.txt").exists()
+    planned = clients.once(two, "--dry-run")
+    assert "upload: mine.txt" in planned.stdout
+    assert not (clients.share / "mine.txt").exists()
+    assert clients.once(two, "--mirror").returncode == 0
+    assert not (two / "mine.txt").exists()
+    assert [p.read_text() for p in (two / ".quantum" / "trash").rglob("mine.txt")] == ["mine"]
+
+
+def test_nothing_is_lost_when_clients_and_server_are_killed_at_any_time(clients):
+    """Two people write all the time, each into own and into common files; everything is killed at random."""
+    dice = random.Random(7)
+    one, two = clients.make("kill-one"), clients.make("kill-two")
+    written: dict[str, set[bytes]] = {}
+    processes = {root: clients.start(root) for root in (one, two)}
+    for number in range(8):
+        for _ in range(6):
+            root = dice.choice((one, two))
+            data = os.urandom(dice.choice((10, 5000, 300_000)))
+            name = f"{root.name}-{number}-{dice.randrange(1000)}"
+            (root / name).write_bytes(data)
+            written.setdefault(name, set()).add(data)
+            time.sleep(dice.random() * 0.05)
+        victim = dice.choice((one, two, None))
+        if victim is None:
+            clients.deployment.kill("sync")
+        else:
+            processes[victim].send_signal(signal.SIGKILL)
+            processes[victim].wait()
+            processes[victim] = clients.start(victim)
+    clients.deployment.wait_ready()
+    eventually(lambda: both(clients, one, two), 60, clients.logs)
+    for name, data in written.items():
+        assert {(one / name).read_bytes()} == data, name
+    assert not any((one / ".quantum" / "incoming").iterdir())
