@@ -146,12 +146,15 @@ class H2Stream:
         waiter.set_result(None)
         return False
 
-    def closed(self, failure: Exception) -> None:
-        """Hear that the stream is over; a body that did not end fails with ``failure``."""
+    def closed(self, error_code: int, failure: Exception | None = None) -> None:
+        """Hear that the stream is over; a body that did not end fails, with ``failure`` if given."""
         self.is_closed = True
-        if self.body is not None:
-            self.body.fail(failure)
-        self.output_moved()
+        body = self.body
+        if body is not None and not body.is_ended:
+            reason = f"the stream was reset with code {error_code:#x}"
+            body.fail(failure or BodyAborted(reason))
+        if self._drained is not None:
+            self.output_moved()
 
 
 class H2Connection(asyncio.Protocol, H2Sink):

@@ -21,6 +21,7 @@ from quantum.connection.h2 import (
 from quantum.connection.h2_tunnel import H2Tunnel
 from quantum.errors import BodyAborted, QuantumError
 from quantum.http.body import HIGH_WATER, AnyBody, discard
+from quantum.replies import Reply
 from quantum.tasks import drive
 from quantum.wire.h2 import CANCEL, REFUSED_STREAM, Fields, H2Failure, H2Settings
 
@@ -55,13 +56,15 @@ class H2Answer(NamedTuple):
 class ClientStream(H2Stream):
     """One request under way."""
 
-    __slots__ = ("head", "is_tunnel", "on_informational", "sender", "whole")
+    __slots__ = ("fields", "head", "is_tunnel", "on_informational", "sender", "whole")
 
     def __init__(
         self, client: H2Client, stream_id: int, on_informational: OnInformational | None
     ) -> None:
         super().__init__(client, stream_id)
-        self.head: asyncio.Future[Fields] = client.loop.create_future()
+        self.head: Reply[Fields] = Reply(client.loop)
+        self.fields: Fields | None = None
+        """The head, as soon as it is here; ``head`` is told once all that came with it is here too."""
         self.on_informational = on_informational
         self.whole: bytes | None = None
         self.is_tunnel = False
@@ -94,15 +97,14 @@ class ClientStream(H2Stream):
                 if data:
                     self.connection.codec.consumed(self.id, len(data))
                 return
-            fields = self.head.result() if self.head.done() and not self.head.cancelled() else ()
-            self.open_body(length_of(fields))
+            self.open_body(length_of(self.fields or ()))
         super().receive(data, ended)
 
     def take_body(self) -> AnyBody:
         """Return the body as far as it has come."""
         if self.whole is not None:
             return self.whole
-        body = self.body or self.open_body(length_of(self.head.result()))
+        body = self.body or self.open_body(length_of(self.fields or ()))
         if body.is_ended:
             whole = body.take_all()
             if whole is not None:
@@ -122,6 +124,7 @@ class H2Client(H2Connection):
         super().__init__("client", settings, loop)
         self._on_lost = on_lost
         self._streams: dict[int, ClientStream] = {}
+        self._answered: list[ClientStream] = []
         self._slots: deque[asyncio.Future[None]] = deque()
         self._max_streams = 0
         self._settings_known: asyncio.Future[None] = loop.create_future()
@@ -150,7 +153,17 @@ class H2Client(H2Connection):
     @property
     def has_room(self) -> bool:
         """Whether a request would not have to wait for a stream."""
-        return len(self._streams) < self._max_streams
+        return len(self._streams) < self._max_streams and not self._slots
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a request can be sent at once."""
+        return (
+            len(self._streams) < self._max_streams
+            and not self._slots
+            and not self.is_lost
+            and not self._is_leaving
+        )
 
     async def ready(self) -> None:
         """Wait for the peer's settings; RequestFailed when it leaves instead."""
@@ -171,16 +184,26 @@ class H2Client(H2Connection):
         beside the wait and closed in any case. Raises RequestFailed, or what ``body`` raised.
         """
         try:
-            if not self.has_room or self._slots:
+            if not self.has_room:
                 await self._wait_for_slot(deadline)
-            stream = self._open(fields, not body, on_informational)
+            stream = self.begin(fields, body, on_informational)
         except BaseException:
             await discard(body)
             raise
+        answered = await self._wait_for_head(stream, deadline)
+        return H2Answer(answered, stream.take_body(), stream)
+
+    def begin(
+        self, fields: Fields, body: AnyBody, on_informational: OnInformational | None = None
+    ) -> ClientStream:
+        """Send a request without waiting for its answer; MUST be called while ``is_ready`` only.
+
+        The caller waits for ``head`` and resets the stream when it gives up.
+        """
+        stream = self._open(fields, not body, on_informational)
         if body:
             self._start_sending(stream, body)
-        await self._wait_for_head(stream, deadline)
-        return H2Answer(stream.head.result(), stream.take_body(), stream)
+        return stream
 
     async def connect(
         self, fields: Fields, *, deadline: float | None = None
@@ -188,12 +211,11 @@ class H2Client(H2Connection):
         """Open a tunnel by extended CONNECT; None when the peer answered otherwise than 2xx."""
         if not self.codec.peer_takes_extended_connect:
             raise RequestFailed("the peer takes no extended CONNECT", was_processed=False)
-        if not self.has_room or self._slots:
+        if not self.has_room:
             await self._wait_for_slot(deadline)
         stream = self._open(fields, False, None)
         stream.is_tunnel = True
-        await self._wait_for_head(stream, deadline)
-        answered = stream.head.result()
+        answered = await self._wait_for_head(stream, deadline)
         if not (field_value(answered, b":status") or b"").startswith(b"2"):
             stream.end()
             return H2Answer(answered, stream.take_body(), stream), None
@@ -228,10 +250,10 @@ class H2Client(H2Connection):
         else:
             stream.sender = drive(stream.send(body), self.loop)
 
-    async def _wait_for_head(self, stream: ClientStream, deadline: float | None) -> None:
+    async def _wait_for_head(self, stream: ClientStream, deadline: float | None) -> Fields:
         timer = None if deadline is None else self.loop.call_at(deadline, stream.expire)
         try:
-            await stream.head
+            return await stream.head
         except BaseException:
             stream.reset(CANCEL)
             if stream.sender is not None:
@@ -269,15 +291,24 @@ class H2Client(H2Connection):
     # What the codec says.
 
     def response_received(self, stream_id: int, fields: Fields, ended: bool) -> None:
-        """Hand a head to who waits for it."""
+        """Keep a head until all that came with it is here as well."""
         stream = self._streams.get(stream_id)
-        if stream is None or stream.head.done():
+        if stream is None or stream.fields is not None:
             return
         if ended:
             stream.whole = b""
         elif stream.is_tunnel:
             stream.open_body(None)
-        stream.head.set_result(fields)
+        stream.fields = fields
+        self._answered.append(stream)
+
+    def batch_received(self) -> None:
+        """Hand heads to those who wait for them."""
+        if self._answered:
+            answered, self._answered = self._answered, []
+            for stream in answered:
+                if not stream.head.done():
+                    stream.head.set_result(stream.fields or ())
 
     def informational_received(self, stream_id: int, fields: Fields) -> None:
         """Pass a 1xx on."""
@@ -303,9 +334,9 @@ class H2Client(H2Connection):
         """Forget a stream; tell who still waits for it."""
         stream = self._streams.pop(stream_id, None)
         if stream is not None:
-            reason = f"the stream was reset with code {error_code:#x}"
-            stream.closed(BodyAborted(reason))
-            if not stream.head.done():
+            stream.closed(error_code)
+            if stream.fields is None:
+                reason = f"the stream was reset with code {error_code:#x}"
                 was_processed = error_code != REFUSED_STREAM
                 stream.fail(
                     RequestFailed(reason, was_processed=was_processed, error_code=error_code)
@@ -363,8 +394,10 @@ class H2Client(H2Connection):
             self._timer.cancel()
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.closed(BodyAborted(f"the connection was lost: {failure}"))
-            stream.fail(RequestFailed(f"the connection was lost: {failure}", was_processed=True))
+            reason = f"the connection was lost: {failure}"
+            stream.closed(CANCEL, BodyAborted(reason))
+            if stream.fields is None:
+                stream.fail(RequestFailed(reason, was_processed=True))
         self._fail_waiting("the connection was lost")
         if not self._settings_known.done():
             self._settings_known.set_exception(

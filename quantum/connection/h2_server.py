@@ -16,7 +16,7 @@ import structlog
 from quantum.connection.h2 import H2Connection, H2Stream, field_value, length_of, trailers_of
 from quantum.connection.h2_tunnel import H2Tunnel
 from quantum.errors import BodyAborted, ClientGone, HttpError
-from quantum.http.body import AnyBody, discard
+from quantum.http.body import HIGH_WATER, AnyBody, discard
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.replies import Carried, carry
@@ -94,7 +94,15 @@ class ServerStream(H2Stream):
                 response = await handle(request)
             except HttpError as error:
                 response = application.failed(request, error)
-            await self._respond(request, response)
+            body = response.body
+            if (
+                body.__class__ is bytes
+                and len(body) <= HIGH_WATER
+                and not (response.upgrade is not None or response.abort or self.is_closed)
+            ):
+                self._answer(request, response, body)
+            else:
+                await self._respond(request, response)
         except (BodyAborted, ClientGone, H2Failure):
             self._break_off()
         except Exception as error:  # noqa: BLE001 - a handler's defect ends its request, no more
@@ -142,6 +150,14 @@ class ServerStream(H2Stream):
             self._send_head(request, response, ended=False)
             await self.send_body(body)
 
+    def _answer(self, request: Request | None, response: Response, body: bytes) -> None:
+        """Send an answer that is all here and fits: the usual one."""
+        if not body or _has_no_body(request, response):
+            self._send_head(request, response, ended=True)
+        else:
+            self._send_head(request, response, ended=False)
+            self.end(body)
+
     async def _switch(self, request: Request | None, response: Response) -> None:
         """Run the tunnel; it ends with its function."""
         if not self._is_tunnel or self.body is None or response.upgrade is None:
@@ -186,9 +202,9 @@ class ServerStream(H2Stream):
             return False
         return super().output_moved()
 
-    def closed(self, failure: Exception) -> None:
+    def closed(self, error_code: int, failure: Exception | None = None) -> None:
         """Hear that the stream is over; cancel a handler whose answer cannot be sent any more."""
-        super().closed(failure)
+        super().closed(error_code, failure)
         if self.task is not None and not self.is_ended:
             self.task.cancel()
 
@@ -260,7 +276,7 @@ class H2Server(H2Connection):
         """Forget a stream."""
         stream = self._streams.pop(stream_id, None)
         if stream is not None:
-            stream.closed(BodyAborted(f"the stream was reset with code {error_code:#x}"))
+            stream.closed(error_code)
         if error_code and not self._may_reset():
             self.codec.terminate(ENHANCE_YOUR_CALM)
 
@@ -276,7 +292,7 @@ class H2Server(H2Connection):
         """Cancel everything."""
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.closed(BodyAborted("the connection was lost"))
+            stream.closed(CANCEL, BodyAborted("the connection was lost"))
         if self._on_lost is not None:
             self._on_lost(self)
         if self._gone is not None and not self._gone.done():

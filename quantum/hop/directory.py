@@ -118,6 +118,7 @@ class Directory:
 
     async def changed(self, seconds: float) -> None:
         """Wait until another process is known, at most ``seconds``."""
+        await asyncio.sleep(0)  # a request that has not waited yet has no task, a timeout needs one
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()

@@ -34,6 +34,7 @@ from quantum.hop.handed_back import HandedBack, Note, decode_note
 from quantum.http.body import AnyBody
 from quantum.http.headers import Field, Headers
 from quantum.http.message import ConnectionFacts, Request, Response
+from quantum.wire.h1.head import SECRET_FIELDS
 from quantum.wire.h2 import Fields, never_indexed
 
 PREFIX = b"quantum-"
@@ -43,6 +44,7 @@ ERROR = b"quantum-error"
 RETRY = b"quantum-retry"
 PROBE = b"quantum-probe"
 NOTE = b"quantum-note"
+_ID = b"quantum-request-id"
 
 _FORBIDDEN = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
@@ -79,17 +81,32 @@ def _plain(value: bytes) -> str:
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 
 
+class _Travelling(dict[Field, Field | None]):
+    """A message's field -> the field as it travels: without the blanks that HTTP/2 refuses, or None."""
+
+    def __missing__(self, field: Field) -> Field | None:
+        name, value = field
+        travels: Field | None = (name, value)
+        if (name in _FORBIDDEN and field != _TRAILERS) or name.startswith(PREFIX):
+            travels = None
+        elif value[:1] in _BLANKS or value[-1:] in _BLANKS:
+            travels = name, value.strip(b" \t")
+        if len(name) + len(value) <= _KEPT_BYTES and name not in SECRET_FIELDS:
+            if len(self) >= _KEPT_FIELDS:
+                self.clear()
+            self[(name, value)] = travels
+        return travels
+
+
+_KEPT_FIELDS = 4096
+_KEPT_BYTES = 256
+"""Fields that are remembered, and the longest that is: a mebibyte or so for the process."""
+_travel = _Travelling().__getitem__
+
+
 def _travels(fields: Iterable[Field]) -> list[Field]:
-    """Return what is the message's own, without the blanks around values that HTTP/2 refuses."""
-    kept = [
-        f
-        for f in fields
-        if (f[0] not in _FORBIDDEN or f == _TRAILERS) and not f[0].startswith(PREFIX)
-    ]
-    for index, (name, value) in enumerate(kept):
-        if value[:1] in _BLANKS or value[-1:] in _BLANKS:
-            kept[index] = (name, value.strip(b" \t"))
-    return kept
+    """Return what is the message's own."""
+    return list(filter(None, map(_travel, fields)))
 
 
 # Requests, at the near end.
@@ -97,30 +114,51 @@ def _travels(fields: Iterable[Field]) -> list[Field]:
 
 def request_fields(request: Request, lead: list[Field], now: float) -> list[Field]:
     """Return the head of a hop request; ``lead`` has the token and the handler, ``now`` loop time."""
-    method, target = request.method, request.target
-    is_plain = _PLAIN_METHOD.fullmatch(method) is not None and method != "CONNECT"
-    is_tunnel = request.upgrade is not None
+    method, target, authority, facts = (
+        request.method, request.target, request.authority, request.connection,
+    )  # fmt: skip
     is_target_plain = _PLAIN_TARGET.fullmatch(target) is not None
-    authority = request.authority
     fields: list[Field] = [
-        (b":method", b"CONNECT" if is_tunnel else method.encode() if is_plain else b"POST"),
+        _METHODS.get(method) or _method(method),
         (b":scheme", request.scheme.encode()),
         (b":authority", authority.encode() if _PLAIN_AUTHORITY.fullmatch(authority) else b""),
         (b":path", target.encode() if is_target_plain else b"/"),
         *lead,
-        (b"quantum-facts", _encoded_facts(request.connection)),
-        never_indexed(b"quantum-request-id", request.id.encode()),
+        (b"quantum-facts", facts.encoded or _encoded_facts(facts)),
+        never_indexed(_ID, request.id.encode()),
     ]
     if request.upgrade is not None:
+        fields[0] = (b":method", b"CONNECT")
         fields.insert(1, (b":protocol", request.upgrade.encode()))
-    if is_tunnel or not is_plain:
+    if request.upgrade is not None or fields[0][1] != method.encode():
         fields.append((b"quantum-method", _text(method)))
     if not is_target_plain:
         fields.append((b"quantum-target", _text(target)))
-    _add_rare(fields, request, now)
+    if request.client_ip is not facts.peer[0] or not is_usual(request):
+        _add_rare(fields, request, now)
     fields += _travels(request.headers.fields)
-    _add_length(fields, request.headers, request.body)
+    body = request.body
+    if body.__class__ is not bytes:
+        _add_length(fields, request.headers, body)
     return fields
+
+
+def is_usual(request: Request) -> bool:
+    """Whether a request has none of what travels rarely."""
+    return (
+        request.deadline is None
+        and request.original is None
+        and request.version == "HTTP/1.1"
+        and not request.has_vars
+    )
+
+
+def _method(method: str) -> Field:
+    is_plain = _PLAIN_METHOD.fullmatch(method) is not None and method != "CONNECT"
+    return b":method", method.encode() if is_plain else b"POST"
+
+
+_METHODS = {name: _method(name) for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")}
 
 
 def _add_length(fields: list[Field], headers: Headers, body: AnyBody) -> None:
@@ -160,9 +198,7 @@ def _is_json(value: Any) -> bool:
 
 
 def _encoded_facts(facts: ConnectionFacts) -> bytes:
-    encoded = facts.encoded
-    if encoded is None:
-        encoded = facts.encoded = encode_facts(facts)
+    encoded = facts.encoded = encode_facts(facts)
     return encoded
 
 
@@ -171,6 +207,12 @@ def _encoded_facts(facts: ConnectionFacts) -> bytes:
 
 def split_fields(fields: Fields) -> tuple[dict[bytes, bytes], list[Field]]:
     """Part a head into the hop's fields with the pseudo fields, and the message's own."""
+    count = _COMMON_FIELDS
+    if len(fields) >= count and fields[count - 1][0] == _ID:
+        if len(fields) == count:
+            return dict(fields), []
+        if not fields[count][0].startswith(PREFIX):
+            return dict(fields[:count]), list(fields[count:])
     envelope: dict[bytes, bytes] = {}
     for index, (name, value) in enumerate(fields):
         if not name.startswith((PREFIX, b":")):
@@ -184,14 +226,9 @@ def open_request(
 ) -> Request:
     """Return the request as the near end had it; HttpError 400 for an envelope that is none."""
     try:
-        method = envelope.get(b"quantum-method")
-        target = envelope.get(b"quantum-target")
-        protocol = envelope.get(b":protocol")
-        path, mark, query = (
-            envelope[b":path"].decode() if target is None else _plain(target)
-        ).partition("?")
+        path, mark, query = envelope[b":path"].decode().partition("?")
         request = Request(
-            envelope[b":method"].decode() if method is None else _plain(method),
+            envelope[b":method"].decode(),
             envelope[b":scheme"].decode(),
             envelope.get(b":authority", b"").decode(),
             path,
@@ -200,9 +237,8 @@ def open_request(
             body,
             facts.get(envelope[b"quantum-facts"]),
             started=now,
-            upgrade=None if protocol is None else protocol.decode(),
         )
-        request.id = envelope[b"quantum-request-id"].decode()
+        request.id = envelope[_ID].decode()
         if len(envelope) > _COMMON_FIELDS:
             _open_rare(request, envelope, now)
     except (KeyError, ValueError, TypeError, IndexError) as error:
@@ -216,6 +252,13 @@ _COMMON_FIELDS = 8
 
 def _open_rare(request: Request, envelope: dict[bytes, bytes], now: float) -> None:
     get = envelope.get
+    if (method := get(b"quantum-method")) is not None:
+        request.method = _plain(method)
+    if (target := get(b"quantum-target")) is not None:
+        path, mark, query = _plain(target).partition("?")
+        request.path, request.query = path, query if mark else None
+    if (protocol := get(b":protocol")) is not None:
+        request.upgrade = protocol.decode()
     if (left := get(b"quantum-deadline")) is not None:
         request.deadline = now + float(left)
     if (client_ip := get(b"quantum-client-ip")) is not None:
@@ -223,8 +266,8 @@ def _open_rare(request: Request, envelope: dict[bytes, bytes], now: float) -> No
     if (version := get(b"quantum-version")) is not None:
         request.version = version.decode()
     if (original := get(b"quantum-original")) is not None:
-        method, path, query = json.loads(original)
-        request.original = (method, path, query)
+        former, path, query = json.loads(original)
+        request.original = (former, path, query)
     if (variables := get(b"quantum-vars")) is not None:
         request.vars.update(json.loads(variables))
 
@@ -253,7 +296,9 @@ def response_fields(response: Response) -> list[Field]:
     if isinstance(response, HandedBack):
         lead.append((NOTE, _text(response.note.encode().decode())))
     fields = lead + _travels(response.headers.fields)
-    _add_length(fields, response.headers, response.body)
+    body = response.body
+    if body.__class__ is not bytes:
+        _add_length(fields, response.headers, body)
     return fields
 
 

@@ -55,8 +55,8 @@ class Peer:
         connections = self._connections
         if len(connections) == 1:
             only = connections[0]
-            return only if only.has_room and only.is_usable else None
-        free = [c for c in connections if c.has_room and c.is_usable]
+            return only if only.is_ready else None
+        free = [c for c in connections if c.is_ready]
         return min(free, key=lambda c: c.open_streams) if free else None
 
     async def connect(self) -> H2Client:

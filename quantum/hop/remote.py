@@ -12,6 +12,7 @@ from quantum.connection.h2_tunnel import H2Tunnel, relay
 from quantum.errors import HttpError
 from quantum.hop.directory import Directory
 from quantum.hop.envelope import (
+    PREFIX,
     PROBE,
     TOKEN,
     Address,
@@ -157,7 +158,11 @@ class RemoteHandler:
     # One attempt.
 
     async def _try(self, peer: Peer, request: Request) -> Response:
-        connection = peer.ready() or await peer.connect()
+        connection = peer.ready()
+        if connection is None:
+            connection = await peer.connect()
+        elif request.body.__class__ is bytes and request.upgrade is None is request.deadline:
+            return await self._ask(peer, connection, request)
         key = self._field[1]
         if isinstance(request.body, bytes):
             response = await self._exchange(connection, request)
@@ -169,6 +174,23 @@ class RemoteHandler:
             except RevisionLackingError as error:
                 raise HttpError(503, "the room dropped the revision", _RETRY_AFTER) from error
         peer.known.add(key)
+        return response
+
+    async def _ask(self, peer: Peer, connection: H2Client, request: Request) -> Response:
+        """Send a request that is all here on a connection that is ready: the usual case."""
+        inform = request.informational
+        stream = connection.begin(
+            request_fields(request, self._lead, 0.0),
+            request.body,
+            None if inform is None else partial(_pass_on, inform),
+        )
+        try:
+            fields = await stream.head
+        except BaseException:
+            stream.reset(CANCEL)
+            raise
+        response = await _response(fields, stream.take_body())
+        peer.known.add(self._field[1])
         return response
 
     async def _probe(self, connection: H2Client, request: Request) -> None:
@@ -209,6 +231,8 @@ _RETRY_AFTER = ((b"retry-after", b"1"),)
 
 
 async def _response(fields: Fields, body: AnyBody) -> Response:
+    if len(fields) > 1 and not fields[1][0].startswith(PREFIX):
+        return Response(int(fields[0][1]), Headers(list(fields[1:])), body)
     try:
         head = open_response(fields)
     except HttpError:

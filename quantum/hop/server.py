@@ -39,6 +39,7 @@ TRUSTED = H2Settings(
     connection_window=MAX_STREAMS * STREAM_WINDOW,
     field_bytes=1024 * 1024,  # above what edge admits (Go's and Caddy's limit), envelope included
     field_count=2048,
+    field_table=64 * 1024,  # the facts of some hundred client connections travel as an index each
     continuations=128,
     resets=(1_000_000, 1_000_000),  # the resets of all clients of an edge come over one connection
     glitches=(1_000_000, 1_000_000),
@@ -71,6 +72,7 @@ class HopServer:
         self._facts = FactsCache()
         self._addresses: dict[bytes, Address] = {}
         self._connections: set[H2Server] = set()
+        self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set on connection
         self._server: asyncio.AbstractServer | None = None
         self.address = ""
 
@@ -80,7 +82,7 @@ class HopServer:
 
     def make_connection(self) -> H2Server:
         """Return the protocol for one more connection."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         connection = H2Server(self, TRUSTED, loop, on_lost=self._connections.discard)
         self._connections.add(connection)
         return connection
@@ -114,8 +116,7 @@ class HopServer:
             if not self._table.has_revision(room, revision):
                 raise RevisionLackingError
             raise HttpError(404, f"room {room} has no handler at {path}")
-        now = asyncio.get_running_loop().time()
-        request = open_request(envelope, own, body, self._facts, now)
+        request = open_request(envelope, own, body, self._facts, self._loop.time())
         return request, _acknowledge if PROBE in envelope else handler.handle
 
     def _address(self, value: bytes) -> Address:

@@ -36,6 +36,9 @@ FRAME_BYTES = 16 * 1024
 """The largest DATA frame: the protocol's default, which nobody here raises."""
 
 
+_DEFAULT_FIELD_TABLE = 4096
+
+
 class H2Failure(QuantumError):
     """The connection broke the protocol or a limit, or is no longer there for what was asked."""
 
@@ -70,6 +73,8 @@ class H2Settings:
     """Burst and rate per second of streams a client may reset (CVE-2023-44487)."""
     glitches: tuple[int, int] = (1000, 100)
     """Burst and rate per second of frames that are legal and suspicious."""
+    field_table: int = 4096
+    """Bytes of HPACK's memory, either way: the protocol's default."""
     extended_connect: bool = True
     """Whether a server takes extended CONNECT (RFC 8441): WebSockets."""
 
@@ -80,6 +85,7 @@ class H2Settings:
             stream_reset_rate_limit=self.resets,
             glitch_rate_limit=self.glitches,
             max_continuations=self.continuations,
+            max_deflate_dynamic_table_size=self.field_table,
             max_send_header_block_length=max(self.field_bytes, 64 * 1024),
             max_inbound_header_list_size=self.field_bytes,
             max_inbound_header_count=self.field_count,
@@ -92,6 +98,8 @@ class H2Settings:
             ngh2.Setting.MAX_HEADER_LIST_SIZE: self.field_bytes,
             ngh2.Setting.NO_RFC7540_PRIORITIES: 1,
         }
+        if self.field_table != _DEFAULT_FIELD_TABLE:
+            settings[ngh2.Setting.HEADER_TABLE_SIZE] = self.field_table
         if role == "client":
             settings[ngh2.Setting.ENABLE_PUSH] = 0
         else:
@@ -175,12 +183,14 @@ class H2Codec:
         sink = self._sink
         for event in self._connection.events():
             if isinstance(event, ngh2.DataReceived):
-                self._held += len(event.data)
-                sink.bytes_received(event.stream_id, event.data, event.end_stream)
+                data = event.data
+                self._held += len(data)
+                sink.bytes_received(event.stream_id, data, event.end_stream)
             elif isinstance(event, ngh2.StreamClosed):
-                if event.error_code:
+                error_code = event.error_code
+                if error_code:
                     self._repair_window()
-                sink.stream_closed(event.stream_id, event.error_code)
+                sink.stream_closed(event.stream_id, error_code)
             elif isinstance(event, ngh2.RequestReceived):
                 sink.request_received(event.stream_id, event.headers, event.end_stream)
             elif isinstance(event, ngh2.ResponseReceived):

@@ -83,7 +83,7 @@ class Outgoing:
             parts.append(_framing(body))
         parts.append(b"\r\n\r\n")
         if body.__class__ is bytes:
-            parts.append(body)  # type: ignore[arg-type]
+            parts.append(body)
         return b"".join(parts)
 
 

@@ -80,7 +80,7 @@ def join_head(parts: list[bytes], lines: int) -> bytes:
 LINE_CACHE_SIZE = 4096
 LINE_CACHE_BYTES = 256
 """Spelled lines kept, and the longest that is: a mebibyte or so that all connections share."""
-_SECRET = frozenset({
+SECRET_FIELDS = frozenset({
     b"authentication-info", b"authorization", b"cookie", b"location", b"proxy-authorization",
     b"set-cookie", b"www-authenticate",
 })  # fmt: skip
@@ -113,7 +113,7 @@ class FieldLines(dict[Field, bytes]):
             raise UnsafeField("a field value holds CR, LF or NUL")
         else:
             line = prefixes[name] + value
-        if len(line) <= LINE_CACHE_BYTES and name not in _SECRET:
+        if len(line) <= LINE_CACHE_BYTES and name not in SECRET_FIELDS:
             if len(self) >= LINE_CACHE_SIZE:
                 self.clear()
             self[field] = line

@@ -166,3 +166,10 @@ def test_the_common_request_needs_no_rare_field():
     request.connection = FACTS
     envelope, _ = split_fields(request_fields(request, LEAD, 0.0))
     assert len(envelope) == 8
+
+
+def test_what_is_remembered_of_a_field_is_how_it_travels_not_whose_it_was():
+    for _ in range(2):
+        request = make_request("GET", b"", (b"te", b"trailers"), (b"te", b"gzip"), (b"a", b" 1"))
+        fields = travel(request).headers.fields
+        assert fields == [(b"accept", b"*/*"), (b"te", b"trailers"), (b"a", b"1")]
