@@ -295,8 +295,9 @@ async def test_the_page_and_its_parts_are_served_under_a_strict_policy(deploy):
     async with deploy() as share:
         for path, kind in {
             "/": b"text/html",
-            "/app.js": b"text/javascript",
-            "/style.css": b"text/css",
+            "/app/main.js": b"text/javascript",
+            "/quantum-sync.js": b"text/javascript",
+            "/style/page.css": b"text/css",
         }.items():
             answer = await share.ask("GET", path)
             assert answer.headers.get(b"content-type").startswith(kind)
