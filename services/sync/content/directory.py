@@ -7,6 +7,7 @@ share the directory write the same bytes to the same name.
 from __future__ import annotations
 
 import ctypes
+import enum
 import hashlib
 import os
 import secrets
@@ -54,11 +55,12 @@ class ChunkDirectory:
                 name = hash_of(data)
                 whole.update(data)
                 chunks.append((name, len(data)))
-                if self._write(CHUNKS, name, data):
+                if self._write(CHUNKS, name, data) is not _Was.OLD:
                     fresh.append(self._path(CHUNKS, name))
         size = sum(size for _, size in chunks)
         manifest = Manifest(whole.hexdigest(), size, tuple(chunks))
-        if len(chunks) > 1 and self._write(MANIFESTS, manifest.hash, manifest.encode()):
+        if len(chunks) > 1:
+            self._write(MANIFESTS, manifest.hash, manifest.encode())
             fresh.append(self._path(MANIFESTS, manifest.hash))
         if is_urgent:
             self.sync(fresh)
@@ -66,13 +68,15 @@ class ChunkDirectory:
 
     def add_chunk(self, name: str, data: bytes) -> bool:
         """Store a chunk durably; whether it was new. The caller has compared its hash."""
-        is_new = self._write(CHUNKS, name, data)
-        self.sync([self._path(CHUNKS, name)] if is_new else [])
-        return is_new
+        was = self._write(CHUNKS, name, data)
+        if was is not _Was.OLD:
+            self.sync([self._path(CHUNKS, name)])
+        return was is _Was.ABSENT
 
     def add_manifest(self, manifest: Manifest) -> None:
         """Store a list of chunks, durably."""
-        if len(manifest.chunks) > 1 and self._write(MANIFESTS, manifest.hash, manifest.encode()):
+        if len(manifest.chunks) > 1:
+            self._write(MANIFESTS, manifest.hash, manifest.encode())
             self.sync([self._path(MANIFESTS, manifest.hash)])
 
     def manifest(self, hash: str, size: int) -> Manifest | None:
@@ -151,8 +155,8 @@ class ChunkDirectory:
         except FileNotFoundError:
             return None
 
-    def _write(self, kind: str, name: str, data: bytes) -> bool:
-        """Write a file under its name unless it is there; whether it may not be durable yet."""
+    def _write(self, kind: str, name: str, data: bytes) -> _Was:
+        """Write a file under its name unless it is there. Not durable yet, unless it is OLD."""
         path = self._path(kind, name)
         try:
             status = os.stat(path)
@@ -161,7 +165,7 @@ class ChunkDirectory:
                 age = time.time() - status.st_mtime  # noqa: TID251 - the file system's own clock
                 if age > REFRESHED:
                     os.utime(path)  # it is needed again: not abandoned
-                return age < UNCERTAIN
+                return _Was.RECENT if age < UNCERTAIN else _Was.OLD
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         fresh = f"{path}.{secrets.token_hex(4)}"
@@ -175,7 +179,15 @@ class ChunkDirectory:
             with suppress(OSError):
                 os.unlink(fresh)
             raise
-        return True
+        return _Was.ABSENT
+
+
+class _Was(enum.Enum):
+    """What was there under a name: RECENT files may not be durable, another upload wrote them."""
+
+    ABSENT = enum.auto()
+    RECENT = enum.auto()
+    OLD = enum.auto()
 
 
 def _sync(path: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -35,17 +36,20 @@ class SeenTable:
         self._changed: set[str] = set()
         self._database: sqlite3.Connection | None = None
 
-    def open(self, file: str) -> None:
-        """Read what was noted; a table that cannot be read is begun anew. Blocks."""
+    def open(self, file: str, log: str) -> None:
+        """Read what was noted under that log; else begin anew: then all that is there is new. Blocks.
+
+        What was noted under another log MUST NOT count: its files would look deleted in this one.
+        """
         try:
-            self._connect(file)
+            self._connect(file, log)
         except sqlite3.DatabaseError:
             self.close()
-            with open(file, "wb"):  # noqa: PTH123 - str
-                pass
-            self._connect(file)
+            for path in (file, f"{file}-wal", f"{file}-shm"):
+                Path(path).unlink(missing_ok=True)
+            self._connect(file, log)
 
-    def _connect(self, file: str) -> None:
+    def _connect(self, file: str, log: str) -> None:
         self._database = sqlite3.connect(file, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
@@ -53,6 +57,12 @@ class SeenTable:
             "CREATE TABLE IF NOT EXISTS seen (path TEXT PRIMARY KEY, hash TEXT, modified_ns INTEGER,"
             " size INTEGER, inode INTEGER, is_directory INTEGER) WITHOUT ROWID"
         )
+        self._database.execute("CREATE TABLE IF NOT EXISTS of_log (id TEXT)")
+        if self._database.execute("SELECT id FROM of_log").fetchall() != [(log,)]:
+            with self._database:
+                self._database.execute("DELETE FROM seen")
+                self._database.execute("DELETE FROM of_log")
+                self._database.execute("INSERT INTO of_log VALUES (?)", (log,))
         rows = self._database.execute("SELECT * FROM seen")
         self.paths = {row[0]: Seen(row[1], row[2], row[3], row[4], bool(row[5])) for row in rows}
 

@@ -71,7 +71,7 @@ class Caretaker:
         if not self._share.is_writable:
             return False
         async with self._share.lock:
-            is_keeping = await asyncio.to_thread(self._keeper.try_keep)
+            is_keeping = await asyncio.to_thread(self._keeper.try_keep, self._share.log_id)
         if is_keeping:
             watcher = Watcher(self._share.root, self._clock, self.look)
             self._tasks.start(watcher.run(), "watch")

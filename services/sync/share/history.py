@@ -64,8 +64,13 @@ def _event(logged: Logged, path: str) -> tuple[Event | None, str]:
 
 
 def version_at(index: Index, path: str, seq: int) -> Node | None:
-    """Return what ``path`` was right after ``seq``, None when it was not there. Blocks."""
-    for event in events(index, path, 1 << 30, seq + 1):
+    """Return what is at ``path`` now (or was last) as it was right after ``seq``. Blocks.
+
+    It may have had another name then; None when it was not there.
+    """
+    for event in events(index, path, FAR):
+        if event.logged.seq > seq:
+            continue
         kind = content_of(event.logged.entry.operation)[0]
         if event.node is not None:
             return event.node

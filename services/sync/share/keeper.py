@@ -57,12 +57,12 @@ class Keeper:
         """Whether this process has the directory."""
         return self._lock is not None
 
-    def try_keep(self) -> bool:
-        """Take the directory if nobody has it. Blocks."""
+    def try_keep(self, log: str) -> bool:
+        """Take the directory for that log if nobody has it. Blocks."""
         if self._lock is None:
             lock = self.folder.try_lock()
             if lock is not None:
-                self.seen.open(f"{self.folder.root}/{HIDDEN}/seen.db")
+                self.seen.open(f"{self.folder.root}/{HIDDEN}/seen.db", log)
                 self._lock = lock
         return self._lock is not None
 

@@ -312,9 +312,12 @@ class Share:
     async def _run(self) -> None:
         await asyncio.to_thread(self.index.load, self.tree)
         self.log_id = self.index.log_id
-        if self.log_id:
-            self._ready.set()  # what was true last can be read, whether the bus is there or not
-        identity, _, last = await self._stream.wait_state()
+        try:
+            identity, _, last = await self._stream.state()
+        except BusUnavailable:
+            if self.log_id:
+                self._ready.set()  # what was true last can be read without the bus
+            identity, _, last = await self._stream.wait_state()
         if identity != self.log_id:
             self._ready.clear()
             self.tree = ShareTree()

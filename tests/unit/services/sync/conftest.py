@@ -1,6 +1,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,7 @@ class Deployment:
         self.clients = []
 
     async def use(self, revision="r1", **config):
+        self.root = Path(config.get("root", self.root))
         raw = {"root": str(self.root), "enable_upload": True, **config}
         module = make_module(MANIFEST.modules[0], raw)
         prepared = await self.service.prepare(make_revision(revision, modules=(module,)))
