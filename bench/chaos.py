@@ -31,6 +31,7 @@ MODES = ("refuse", "hang", "bad", "slow", "ok")
 DETECTION_SECONDS = 6.0
 """By then everything must be known: two timeouts of two seconds, the slow one's answers, a check's round."""
 ROOMS = ("edge", "proxy", "proxy", "health", "health", "admin")
+SCENARIOS = ("none", "one-health", "health", "nats", "health-and-nats")
 TIMEOUT = 15.0
 
 
@@ -272,12 +273,12 @@ def figures(name: str, outcomes: list[Outcome]) -> Figures:
 
 def strike(deployment: Deployment, scenario: str) -> None:
     """Kill what the scenario names, for good, a moment before the upstreams get into trouble."""
-    if scenario == "health":
+    if scenario.startswith("health"):
         for name in [n for n in deployment.members if n.startswith("health")]:
             deployment.end(name)
     elif scenario == "one-health":
         deployment.end("health")
-    elif scenario == "nats":
+    if scenario.endswith("nats"):
         deployment.end("nats")
 
 
@@ -340,9 +341,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upstream", nargs=2, metavar=("NAME", "PORT"), help=argparse.SUPPRESS)
     parser.add_argument("--topology", choices=["all", "split"], action="append")
-    parser.add_argument(
-        "--scenario", choices=["none", "health", "one-health", "nats"], action="append"
-    )
+    parser.add_argument("--scenario", choices=SCENARIOS, action="append")
     parser.add_argument("--seconds", type=float, default=60.0, help="of trouble")
     parser.add_argument("--rate", type=int, default=500)
     options = parser.parse_args()
@@ -351,9 +350,7 @@ def main() -> None:
         return
     plan, results = Plan(trouble=options.seconds, rate=options.rate), {}
     for topology in options.topology or ["all", "split"]:
-        scenarios = options.scenario or (
-            ["none"] if topology == "all" else ["none", "one-health", "health", "nats"]
-        )
+        scenarios = options.scenario or (["none"] if topology == "all" else list(SCENARIOS))
         for scenario in scenarios:
             phases = run(topology, scenario, plan)
             results[f"{topology} {scenario}"] = {

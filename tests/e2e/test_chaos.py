@@ -7,22 +7,20 @@ import pytest
 
 from bench.chaos import Plan, run
 
-PLAN = Plan(quiet=2.0, trouble=10.0, recovery=7.0, rate=200)
+PLAN = Plan(quiet=1.0, trouble=9.0, recovery=5.0, rate=200)
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
-@pytest.mark.parametrize(
-    ("topology", "scenario"), [("all", "none"), ("split", "health"), ("split", "nats")]
-)
+@pytest.mark.parametrize(("topology", "scenario"), [("all", "none"), ("split", "health-and-nats")])
 def test_clients_see_no_errors_once_trouble_is_known(topology: str, scenario: str, capsys) -> None:
     with capsys.disabled():
         phases = run(topology, scenario, PLAN)
     assert phases["quiet"].errors == 0
     assert phases["detection"].errors < 20
     assert phases["steady"].errors == 0, phases["steady"].failures
-    assert phases["steady"].requests > 700
+    assert phases["steady"].requests > 400
     assert phases["recovery"].errors == 0, phases["recovery"].failures
     assert set(phases["steady"].shares) <= {"u4", "u1"}
     if scenario == "none":
-        assert len(phases["recovery"].shares) >= 4, "they come back"
+        assert len(phases["recovery"].shares) >= 3, "they come back"
