@@ -123,12 +123,12 @@ class _Merge:
             return
         folds = {fold(path) for path in new}
         owners: dict[str, str] = {}
-        for path in sorted(
-            self._local.keys() | self._remote.keys(), key=lambda p: (p not in self._remote, p)
-        ):
-            if self._at(path) is None or (folded := fold(path)) not in folds:
-                continue
-            owner = owners.setdefault(folded, path)
+        every = self._local.keys() | self._remote.keys() | self._goal.keys()
+        rivals = [path for path in every if fold(path) in folds and self._at(path) is not None]
+        for path in sorted(rivals, key=lambda p: (p not in self._remote, p)):
+            if self._at(path) is None:
+                continue  # it went aside with its directory
+            owner = owners.setdefault(fold(path), path)
             if owner != path and path not in self._remote:
                 self._move_aside(path, "its name differs from another's by case or form alone")
 

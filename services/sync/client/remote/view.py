@@ -8,6 +8,7 @@ came earlier in the log, and must not be undone, or doubled, by them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 from services.sync.client.planning.model import DIRECTORY, Node, ancestors, is_below
 from services.sync.client.remote.api import Change, Listing
@@ -25,6 +26,7 @@ class RemoteView:
         self.log = state.fact("log")
         self.cursor = int(state.fact("cursor") or 0)
         self._own: dict[str, tuple[Node | None, int]] = {}
+        self._order: list[tuple[int, str]] = []
         self._waiting: list[Change] | None = None
         self.tree: dict[str, Node] = dict(state.remote)
         self.is_known = bool(self.log)
@@ -58,6 +60,7 @@ class RemoteView:
         self._advance(listing.cursor)
         if not listing.log:
             self._own.clear()
+            self._order.clear()
         self.tree = dict(self._state.remote)
         for path, (node, _) in self._own.items():
             self._show(path, node)
@@ -84,8 +87,10 @@ class RemoteView:
         elif change.source:
             self._move(change.source, change.path, change.node)
         elif change.node is None:
-            for path in [p for p in self._state.remote if is_below(p, change.path)]:
-                self._set(path, None)
+            found = self._state.remote.get(change.path)
+            if found is None or found.is_directory:
+                for path in [p for p in self._state.remote if is_below(p, change.path)]:
+                    self._set(path, None)
             self._set(change.path, None)
         else:
             self._set(change.path, change.node)
@@ -96,6 +101,7 @@ class RemoteView:
         """Note a change of our own that the server acknowledged."""
         if self.log and seq > self.cursor:
             self._own[path] = (node, seq)
+            heappush(self._order, (seq, path))
             self._show(path, node)
         elif not self.log:
             self._set(path, node)
@@ -115,9 +121,11 @@ class RemoteView:
     def _advance(self, cursor: int) -> None:
         self.cursor = cursor
         self._state.set_fact("cursor", str(cursor))
-        for path in [p for p, (_, seq) in self._own.items() if seq <= cursor]:
-            del self._own[path]
-            self._show(path, self._state.remote.get(path))
+        while self._order and self._order[0][0] <= cursor:
+            _, path = heappop(self._order)
+            if path in self._own and self._own[path][1] <= cursor:
+                del self._own[path]
+                self._show(path, self._state.remote.get(path))
 
     def _move(self, source: str, to: str, node: Node | None) -> None:
         below = [p for p in self._state.remote if is_below(p, source)]
