@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from quantum.testing.client import Site
 from quantum.testing.topology import Deployment, free_port
-from tests.e2e.proxying.rules import routes
+from tests.e2e.proxying.grpc_upstream import GrpcUpstream
+from tests.e2e.proxying.rules import below, proxy, routes
+from tests.e2e.proxying.streams import Streams
 from tests.e2e.proxying.upstream import Talker
 
 
@@ -23,7 +26,7 @@ def document(port: int, handling: list) -> dict:
     server = {
         "listen": [f"127.0.0.1:{port}"],
         "automatic_https": {"disable": True},
-        "protocols": ["h1"],
+        "protocols": ["h1", "h2", "h2c"],
         "routes": handling,
     }
     admin = {"disabled": True}
@@ -66,14 +69,42 @@ def talker() -> Iterator[Talker]:
     talker.close()
 
 
-@pytest.fixture(scope="module", params=["all", "split", "caddy"])
-def site(request, talker, tmp_path_factory) -> Iterator[Site]:
-    """A server with the routes of ``rules.py``."""
+@pytest.fixture(scope="session")
+def calls() -> Iterator[GrpcUpstream]:
+    upstream = GrpcUpstream()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture(scope="session")
+def streams() -> Iterator[Streams]:
+    upstream = Streams()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture(scope="session", params=["all", "split", "caddy"])
+def site(request, talker, calls, streams, tmp_path_factory) -> Iterator[Site]:
+    """A server with the routes of ``rules.py``, and upstreams of gRPC and of streams behind it."""
     files = tmp_path_factory.mktemp("files")
     (files / "files").mkdir()
     (files / "files" / "inside.txt").write_text("from the disk")
     port = free_port()
-    config = document(port, routes(talker.dial, files))
+    h2c = {"protocol": "http", "versions": ["h2c", "2"]}
+    handling = [
+        *routes(talker.dial, files),
+        below("/quantum.test.Talk/*", proxy(calls.dial, transport=h2c)),
+        below("/quantum.test.Gone/*", proxy("127.0.0.1:1", transport=h2c)),
+        below("/stream/*", proxy(streams.dial)),
+    ]
+    config = document(port, handling)
     started = caddy(config, port) if request.param == "caddy" else Deployment(request.param, config)
     with started:
         yield Site("127.0.0.1", port)
+
+
+@pytest.fixture(scope="session")
+def channel(site) -> Iterator[grpc.Channel]:
+    """A gRPC channel to the same server, HTTP/2 without TLS."""
+    with grpc.insecure_channel(f"{site.host}:{site.port}") as channel:
+        yield channel

@@ -5,45 +5,20 @@ import queue
 import grpc
 import pytest
 
-from quantum.testing.topology import Deployment, free_port
-from tests.e2e.proxying.conftest import caddy, document
-from tests.e2e.proxying.grpc_upstream import SERVICE, GrpcUpstream
-from tests.e2e.proxying.rules import below, proxy
+from tests.e2e.proxying.grpc_upstream import SERVICE
 
 pytestmark = pytest.mark.timeout(90)
-H2C = {"protocol": "http", "versions": ["h2c", "2"]}
 
 
-@pytest.fixture(scope="module")
-def upstream():
-    upstream = GrpcUpstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture(scope="module", params=["all", "split", "caddy"])
-def channel(request, upstream):
-    port = free_port()
-    routes = [
-        below("/quantum.test.Gone/*", proxy("127.0.0.1:1", transport=H2C)),
-        {"handle": [proxy(upstream.dial, transport=H2C)]},
-    ]
-    config = document(port, routes)
-    config["apps"]["http"]["servers"]["srv0"]["protocols"] = ["h1", "h2", "h2c"]
-    started = caddy(config, port) if request.param == "caddy" else Deployment(request.param, config)
-    with started, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield channel
-
-
-def test_a_call_carries_metadata_both_ways_and_trailers(channel, upstream):
+def test_a_call_carries_metadata_both_ways_and_trailers(channel, calls):
     call = channel.unary_unary(f"/{SERVICE}/Echo")
     answer, state = call.with_call(b"hello", metadata=(("x-own", "1"),), timeout=10)
     assert answer == b"hello"
     assert dict(state.initial_metadata())["first"] == "head"
     trailing = dict(state.trailing_metadata())
     assert (trailing["last"], trailing["raw-bin"]) == ("trailer", b"\x00\xff")
-    assert upstream.seen_metadata["x-own"] == "1"
-    assert upstream.seen_metadata["x-forwarded-for"] == "127.0.0.1"
+    assert calls.seen_metadata["x-own"] == "1"
+    assert calls.seen_metadata["x-forwarded-for"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("size", [0, 70_000, 3_000_000])
@@ -86,23 +61,23 @@ def test_both_speak_in_turn_on_one_stream(channel):
     assert list(answers) == []
 
 
-def test_a_deadline_ends_a_call_and_the_server_hears_of_it(channel, upstream):
-    upstream.cancelled.clear()
+def test_a_deadline_ends_a_call_and_the_server_hears_of_it(channel, calls):
+    calls.cancelled.clear()
     answers = channel.unary_stream(f"/{SERVICE}/Hang")(b"", timeout=0.5)
     assert next(answers) == b"begun"
     with pytest.raises(grpc.RpcError) as caught:
         next(answers)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert upstream.cancelled.wait(5)
+    assert calls.cancelled.wait(5)
 
 
-def test_a_cancelled_call_is_cancelled_upstream(channel, upstream):
-    upstream.cancelled.clear()
+def test_a_cancelled_call_is_cancelled_upstream(channel, calls):
+    calls.cancelled.clear()
     answers = channel.unary_stream(f"/{SERVICE}/Hang")(b"", timeout=20)
     assert next(answers) == b"begun"
-    assert not upstream.cancelled.is_set()
+    assert not calls.cancelled.is_set()
     answers.cancel()
-    assert upstream.cancelled.wait(5)
+    assert calls.cancelled.wait(5)
 
 
 def test_many_calls_share_the_way(channel):

@@ -320,10 +320,9 @@ async def test_a_tunnel_carries_bytes_both_ways(certificate) -> None:
     assert bytes(peer.bodies[stream]) == b"HELLO"
 
 
-async def test_too_many_fields_are_refused_and_the_connection_lives(certificate) -> None:
+async def test_a_head_that_is_too_large_is_refused_and_the_connection_lives(certificate) -> None:
     async with serving(certificate, hello) as endpoint, client(endpoint) as peer:
-        crumbs = [(b"cookie", b"a=%d" % n) for n in range(200)]
-        stream = peer.start("/", None, *crumbs)
+        stream = peer.start("/", None, (b"cookie", b"crumb" * 8_000))
         await asyncio.wait_for(peer.end_of(stream).wait(), 5)
         assert peer.heads[stream][0][b":status"] == b"431"
         assert await peer.fetch("/") == (200, b"hello /")

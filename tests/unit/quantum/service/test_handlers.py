@@ -24,6 +24,7 @@ class Shelf:
 
     def __init__(self):
         self.closed = []
+        self.superseded = []
 
 
 class Handler:
@@ -41,6 +42,8 @@ class Handler:
         provision.on_cleanup(close)
         if config.word == "refused":
             raise ConfigError(provision.path, "refused")
+
+        self.superseded = lambda: shelf.superseded.append(config.word)
 
     async def handle(self, request):
         return Response.text(200, self.config.word)
@@ -94,6 +97,14 @@ async def test_a_discarded_revision_leaves_nothing_and_disturbs_nothing(room, sp
     assert not room.context.hop.table.has_revision("proxy", "r2")
     assert room.context.hop.table.has_revision("proxy", "r1")
     assert len(room) == 1
+
+
+async def test_a_handler_hears_at_once_that_the_active_revision_has_it_no_more(room, spec):
+    await take(room, revision(spec, "r1", "a", "b"))
+    await take(room, revision(spec, "r2", "b", "c"))
+    assert (room.shelf.superseded, room.shelf.closed) == (["a"], [])
+    await take(room, revision(spec, "r1", "a", "b"))
+    assert room.shelf.superseded == ["a", "c"]
 
 
 async def test_a_refusing_handler_closes_those_made_before_it_and_itself(room, spec):

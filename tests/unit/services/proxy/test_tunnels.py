@@ -6,6 +6,7 @@ import pytest
 
 from quantum.errors import BodyAborted, HttpError
 from quantum.testing.clock import settle
+from services.proxy.transports import tunnels
 from services.proxy.transports.upgrade import accept_of
 
 
@@ -130,11 +131,67 @@ async def test_a_plain_answer_to_an_upgrade_is_a_plain_answer(bench, ask):
     assert len(bench.wires) == 1
 
 
-async def test_a_handler_that_retires_cuts_its_tunnels(opened):
-    bench, wire, _, tunnel, _ = opened
-    for number in range(2, 7):
-        await bench.use(f"r{number}", upstreams=[{"dial": f"other{number}:80"}])
-    await asyncio.sleep(0.05)
+async def test_a_reload_that_changes_the_handler_tells_both_ends_and_cuts_them_then(
+    opened, monkeypatch
+):
+    monkeypatch.setattr(tunnels, "GOODBYE_SECONDS", 0.05)
+    bench, wire, client, tunnel, _ = opened
+    await bench.use("r2", upstreams=[{"dial": "other:80"}])
+    await asyncio.sleep(0.01)
+    assert client.received == b"first" + tunnels.GOING_AWAY
+    assert wire.sent() == tunnels.GOING_AWAY_MASKED
+    assert not wire.is_closed
+    await asyncio.sleep(0.06)
     await settle()
+    assert wire.is_closed
+    await tunnel
+
+
+async def test_ends_that_close_themselves_after_the_goodbye_close_properly(opened):
+    bench, wire, client, tunnel, _ = opened
+    await bench.use("r2", upstreams=[{"dial": "other:80"}])
+    await asyncio.sleep(0.01)
+    client.incoming.put_nowait(b"")
+    await wire.end()
+    await tunnel
+    assert client.is_ended
+    assert not client.is_aborted
+
+
+async def test_a_reload_that_keeps_the_handler_keeps_its_tunnels(opened):
+    bench, wire, client, tunnel, _ = opened
+    await bench.use("r2")
+    await asyncio.sleep(0.01)
+    assert (client.received, wire.sent(), tunnel.done()) == (b"first", b"", False)
+
+
+async def test_tunnels_of_other_protocols_are_cut_without_words(bench, ask):
+    await bench.use()
+    task = await bench.start(ask("GET", "/", b"", upgrade="echo"))
+    wire = bench.wires[0]
+    await wire.answer(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+    client = Client()
+    tunnel = asyncio.get_running_loop().create_task((await task).upgrade(client))
+    await settle()
+    wire.sent()
+    await bench.use("r2", upstreams=[{"dial": "other:80"}])
+    await asyncio.sleep(0.01)
+    await tunnel
+    assert (wire.sent(), client.received, client.is_aborted) == (b"", b"", True)
+
+
+@pytest.mark.parametrize("field", ["stream_close_delay", "stream_timeout"])
+async def test_tunnels_may_go_on_for_the_configured_time(bench, ask, field):
+    await bench.use(**{field: "100ms"})
+    task = await bench.start(ask("GET", "/", b"", upgrade="echo"))
+    wire = bench.wires[0]
+    await wire.answer(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+    tunnel = asyncio.get_running_loop().create_task((await task).upgrade(Client()))
+    await settle()
+    if field == "stream_close_delay":
+        await bench.use("r2", upstreams=[{"dial": "other:80"}])
+    await asyncio.sleep(0.03)
+    assert not wire.is_closed
+    await asyncio.sleep(0.1)
     assert wire.is_closed
     await tunnel

@@ -7,6 +7,7 @@ import pytest
 
 from quantum.clock import SystemClock
 from quantum.testing.clock import ManualClock
+from services.__main__ import main
 from services.sync.access.limits import DeletionGuard, NeedsConfirmation, Rates, TooFast
 from services.sync.access.patterns import compile_patterns
 from services.sync.access.tokens import Claims, TokenRefused, make_token, read_token
@@ -173,3 +174,16 @@ async def test_a_share_holds_no_more_than_its_quota(deploy):
         assert (await put(share, "b", b"123")).status == 507
         assert (await put(share, "a", b"1234567890")).status == 200
         assert not (share.root / "b").exists()
+
+
+def test_the_command_line_makes_tokens_that_the_server_believes(tmp_path, capsys):
+    (tmp_path / "key").write_text(KEY + "\n")
+    command = ["sync", "token", "--key-file", str(tmp_path / "key"), "--path", "docs", "--expires", "1h"]
+    assert main(command) == 0
+    principal = read_token(KEY, capsys.readouterr().out.strip(), "any", SystemClock().now())
+    assert principal.sees("docs/a")
+    assert not principal.sees("other")
+    assert not principal.may_change("docs/a")
+    (tmp_path / "key").write_text("short")
+    assert main(command) == 1
+    assert "shorter" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import structlog
 
 from services.cli.flags import EXIT_FAILED, EXIT_OK
-from services.cli.sync import EXIT_BLOCKED, EXIT_HELD, EXIT_LOST
+from services.cli.sync.command import EXIT_BLOCKED, EXIT_HELD, EXIT_LOST
 from services.sync.client.disk.folder import FolderLost
 from services.sync.client.opened import FolderInUse, OtherShare
 from services.sync.client.planning.actions import Action, Kind, Plan

@@ -10,8 +10,8 @@ from typing import Any
 
 from quantum.clock import SystemClock
 from services.cli.flags import EXIT_FAILED, EXIT_OK
-from services.cli.sync import EXIT_BLOCKED, make_options, server_url
-from services.cli.sync_report import configure, explain
+from services.cli.sync.command import EXIT_BLOCKED, make_options, server_url
+from services.cli.sync.report import configure, explain
 from services.sync.client.app import Client, connect
 from services.sync.client.opened import open_folder
 from services.sync.client.planning.planner import plan

@@ -121,7 +121,7 @@ def execute(args: argparse.Namespace) -> int:
     """Run one subcommand."""
     if args.sync_command == "run":
         return run(args)
-    questions = import_module("services.cli.sync_questions")
+    questions = import_module("services.cli.sync.questions")
     code: int = questions.answer(args)
     return code
 
@@ -140,7 +140,7 @@ def client(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Sync; return the exit code. Errors are told with what to do about them."""
-    from services.cli.sync_report import configure, explain
+    from services.cli.sync.report import configure, explain
 
     configure(is_verbose=args.verbose)
     try:
@@ -158,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _run(args: argparse.Namespace) -> int:
     from quantum.clock import SystemClock
-    from services.cli.sync_report import finish, progress_on, show_plan
+    from services.cli.sync.report import finish, progress_on, show_plan
     from services.sync.client.app import Client, connect
     from services.sync.client.opened import open_folder
 
@@ -179,7 +179,7 @@ async def _run(args: argparse.Namespace) -> int:
 
 async def _follow(syncer: Any) -> int:
     """Stay until a signal says to stop."""
-    from services.cli.sync_report import report
+    from services.cli.sync.report import report
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
