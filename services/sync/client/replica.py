@@ -78,8 +78,8 @@ class Replica:
             self.set(path, None)
 
     def _take(self, scan: Scan, top: str) -> None:
-        found = self.tree.get(top)
-        is_file = found is not None and not found.is_directory
+        before = self.tree.get(top)
+        is_file = before is not None and not before.is_directory
         for known in [top] if is_file else [p for p in self.tree if p == top or is_below(p, top)]:
             if known not in scan.tree:
                 self.set(known, None)
