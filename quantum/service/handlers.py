@@ -7,7 +7,8 @@ WebSockets and its counters go on. That is why an instance MUST NOT depend on a 
 
 The last few revisions stay: requests that edge sent before it swapped, and other processes' edges
 that swap a moment later, still find theirs. When no kept revision uses an instance, its cleanups
-run in the background; a cleanup MUST let requests under way finish.
+run in the background; a cleanup MUST let requests under way finish. Before that, as soon as the
+active revision has it no more, an instance with a method ``superseded`` hears of it.
 """
 
 from __future__ import annotations
@@ -110,8 +111,10 @@ class HandlerRoom:
 
     def _commit(self, revision: str, made: dict[str, _Instance], keys: frozenset[str]) -> None:
         self._instances.update(made)
+        before = next(reversed(self._used.values()), frozenset())
         self._used.pop(revision, None)
         self._used[revision] = keys
+        self._tell_superseded(before - keys)
         for old in list(self._used)[:-KEPT_REVISIONS]:
             del self._used[old]
             self._context.hop.table.retire(self._context.room, old)
@@ -119,6 +122,13 @@ class HandlerRoom:
         unused = {key: self._instances.pop(key) for key in self._instances.keys() - needed}
         if unused:
             self._tasks.start(self._close(unused), "cleanup")
+
+    def _tell_superseded(self, keys: frozenset[str]) -> None:
+        """Tell handlers with a ``superseded`` that only requests already on their way meet them now."""
+        for key in keys:
+            told = getattr(self._instances[key].handler, "superseded", None)
+            if told is not None:
+                told()
 
     async def _discard(self, revision: str, made: dict[str, _Instance]) -> None:
         self._context.hop.table.retire(self._context.room, revision)

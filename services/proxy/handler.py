@@ -25,7 +25,8 @@ from services.proxy.standing import Standings, standing_key
 from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.failure import Stage, UpstreamFailed
 from services.proxy.transports.http import HttpTransport, Transport
-from services.proxy.transports.upgrade import Tunnels
+from services.proxy.transports.tunnels import Tunnels
+from services.proxy.transports.upgrade import Wish
 from services.proxy.upstreams import Member, Roster, Upstreams
 
 RETRY_AFTER_SECONDS = 5
@@ -85,6 +86,10 @@ class ReverseProxy:
         setattr(member, kind, reason)
         roster.refresh()
 
+    def superseded(self) -> None:
+        """Hear that the configuration in use has this handler no more: streams end soon."""
+        self._tunnels.retire()
+
     async def _close(self) -> None:
         """Retire: take no part any more; requests under way end by themselves."""
         for leave in self._leave:
@@ -101,7 +106,7 @@ class ReverseProxy:
         """Answer with an upstream's answer; HttpError 502, 503 or 504 when there is none."""
         outgoing = Outgoing(request, fields_for_upstream(request, self._trusted))
         if request.upgrade is not None:
-            outgoing.wish = self._tunnels.wish(request.upgrade)
+            outgoing.wish = Wish(request.upgrade, self._tunnels)
         stages = self._stages
         if stages is not None:
             await stages.prepare(outgoing)

@@ -21,6 +21,9 @@ from tests.e2e.proxying.rules import below, proxy, routes
 from tests.e2e.proxying.streams import Streams
 from tests.e2e.proxying.upstream import Talker
 
+ROOMS = ("proxy", "static", "edge")
+"""The rooms that these scenarios need: a process each in topology split."""
+
 
 def document(port: int, handling: list) -> dict:
     server = {
@@ -98,7 +101,13 @@ def site(request, talker, calls, streams, tmp_path_factory) -> Iterator[Site]:
         below("/stream/*", proxy(streams.dial)),
     ]
     config = document(port, handling)
-    started = caddy(config, port) if request.param == "caddy" else Deployment(request.param, config)
+    if request.param == "caddy":
+        config["apps"]["http"]["servers"]["srv0"]["enable_full_duplex"] = True  # here: always
+    started = (
+        caddy(config, port)
+        if request.param == "caddy"
+        else Deployment(request.param, config, rooms=ROOMS)
+    )
     with started:
         yield Site("127.0.0.1", port)
 

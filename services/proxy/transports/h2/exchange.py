@@ -121,7 +121,7 @@ class Multiplexing:
             return self._response(answer, lease)
         lease.is_lent = True
         response = Response(101, Headers(list(answer.fields[1:])))
-        response.upgrade = wish.tunnels.open(TunnelEnd(tunnel, lease)).run
+        response.upgrade = wish.tunnels.open(TunnelEnd(tunnel, lease), wish.protocol).run
         return response
 
     def _deadline(self, outgoing: Outgoing) -> float | None:
