@@ -162,9 +162,16 @@ class Fleet:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._servers: dict[str, asyncio.Server] = {}
+        self._reserved: list[socket.socket] = []
 
     def start(self, backend: Backend) -> Backend:
-        """Let it listen, on the port it had before if it had one; mode ``refuse``: reserve one and leave it."""
+        """Let it listen; mode ``refuse``: bind a port without listening, so that nobody else gets it."""
+        if backend.mode == "refuse":
+            reserved = socket.socket()
+            reserved.bind(("127.0.0.1", 0))
+            backend.port = reserved.getsockname()[1]
+            self._reserved.append(reserved)
+            return backend
 
         async def listen() -> None:
             server = await asyncio.start_server(
@@ -174,17 +181,7 @@ class Fleet:
             self._servers[backend.dial] = server
 
         self.run(listen)
-        if backend.mode == "refuse":
-            self.stop(backend)
         return backend
-
-    def stop(self, backend: Backend) -> None:
-        """Close its port."""
-
-        async def close() -> None:
-            self._servers.pop(backend.dial).close()
-
-        self.run(close)
 
     def run(self, work: Callable[[], Any]) -> None:
         """Run a coroutine function in the fleet's thread."""
@@ -203,6 +200,8 @@ class Fleet:
             await asyncio.sleep(0.05)
 
         self.run(end)
+        for reserved in self._reserved:
+            reserved.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -103,7 +103,7 @@ def retries() -> list[Case]:
         case("reset PUT, passive", {"retries": 2}, Ask("PUT", body="x"), modes=resets, proxy=passive),
         case("reset HEAD, passive", {"retries": 2}, Ask("HEAD"), modes=resets, proxy=passive),
         case("the number of attempts", {"retries": 3}, Ask(), modes=("reset",)),
-        case("try_duration alone", {"try_duration": "600ms", "try_interval": "150ms"}, Ask(), modes=("reset",)),
+        case("try_duration alone", {"try_duration": "900ms", "try_interval": "600ms"}, Ask(), modes=("reset",)),
         case("both bounds", {"retries": 1, "try_duration": "5s", "try_interval": "10ms"}, Ask(), modes=("reset",)),
         case("statuses are answers", {"retries": 2}, Ask(), modes=("status 503", "ok"), proxy=passive),
         case("all refuse", {"retries": 2}, Ask(), modes=("refuse", "refuse"), proxy=passive),
