@@ -127,6 +127,10 @@ class Backend:
         text = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nX-Backend: {self.name}\r\n{more}\r\n"
         writer.write(fixed or (text + ("" if is_head else body)).encode())
         await writer.drain()
+        if kind.startswith("half"):
+            await asyncio.sleep(
+                0.1
+            )  # the head shall be with the client before the connection breaks
         return not kind.startswith("half")
 
 

@@ -133,7 +133,11 @@ def ask(run: Run, case: Case, request: Ask) -> Answer:
     time.sleep(request.pause)
     with socket.create_connection(("127.0.0.1", run.port), timeout=8) as sock:
         sock.sendall(_encode(case, request))
-        return _read(sock.makefile("rb"), sock, request)
+        with sock.makefile("rb") as stream:
+            try:
+                return _read(stream, sock, request)
+            except OSError as error:
+                return Answer(0, (), type(error).__name__, False)
 
 
 def _encode(case: Case, request: Ask) -> bytes:
