@@ -19,6 +19,7 @@ from services.sync.api.past import Past
 from services.sync.api.pieces import Pieces
 from services.sync.api.syncing import Syncing
 from services.sync.origin import is_welcome
+from services.sync.uploads.routes import Uploads
 
 READY_SECONDS = 5.0
 """How long a request waits for a share that has just been opened."""
@@ -46,12 +47,14 @@ class Rest:
         self._admit = admit
         self._facts = facts
         files, syncing, past, pieces = Files(desk), Syncing(desk), Past(desk), Pieces(desk)
+        uploads = Uploads(desk)
         self._with_path: dict[str, dict[str, Route]] = {
             "files": {"GET": files.read, "PUT": files.write, "DELETE": files.delete},
             "dirs": {"PUT": files.make_directory, "DELETE": files.delete},
             "history": {"GET": past.history},
             "why": {"GET": past.why},
             "chunks": {"GET": pieces.read_chunk, "PUT": pieces.write_chunk},
+            "uploads": {"GET": uploads.state, "PATCH": uploads.append, "DELETE": uploads.cancel},
             "manifests": {"GET": pieces.read_manifest, "PUT": pieces.write_manifest},
         }
         self._plain: dict[str, dict[str, Route]] = {
@@ -62,6 +65,7 @@ class Rest:
             "trash": {"GET": past.trash},
             "restore": {"POST": past.restore},
             "chunks": {"POST": pieces.missing},
+            "uploads": {"POST": uploads.create, "OPTIONS": uploads.options},
             "status": {"GET": self._status},
         }
 
@@ -95,7 +99,7 @@ class Rest:
         principal = self._admit(request)
         if not principal.may_read:
             raise Refused(401, "a token is needed", (b"www-authenticate", b"Bearer"))
-        if method != "GET" and area not in _READING_POSTS:
+        if method not in {"GET", "OPTIONS"} and area not in _READING_POSTS:
             self._check_writer(request, principal)
         if not await self._share.wait_ready(READY_SECONDS):
             raise Refused(503, "the share is being opened", (b"retry-after", b"1"))
