@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantum.config.units import parse_byte_size
 from quantum.errors import ConfigError
-from services.cli.flags import Help, Parser, add_flag, refuse
+from services.cli.flags import EXIT_OK, Help, Parser, add_flag, refuse
 
 if TYPE_CHECKING:
     from services.sync.client.app import Options
@@ -30,6 +30,7 @@ COMMANDS = {
     "conflicts": "conflict copies that were made here",
     "history": "versions of a file on the server",
     "restore": "make a path what it was on the server",
+    "token": "make a bearer token for a share",
     "why": "why a path is what it is: from the client's journal and the server's log",
 }
 
@@ -41,6 +42,7 @@ examples:
   quantum sync status --local-path ~/notes
   quantum sync why --local-path ~/notes docs/plan.md
   quantum sync restore --local-path ~/notes docs/plan.md --seq 41
+  quantum sync token --key-file key --write --path 'docs/**' --expires 720h
 
 exit codes: 0 both sides are equal · 1 failed · 4 equal but for some paths, which are listed ·
 5 too much would be deleted: --confirm-deletes · 6 the folder is not the one that was synced
@@ -58,6 +60,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         subparser.epilog, subparser.formatter_class = EXAMPLES, Help
         if name == "run":
             add_run_flags(subparser)
+        elif name == "token":
+            from services.sync.access.command import add_token_flags
+
+            add_token_flags(subparser)
         else:
             _add_question(subparser, name)
 
@@ -121,9 +127,24 @@ def execute(args: argparse.Namespace) -> int:
     """Run one subcommand."""
     if args.sync_command == "run":
         return run(args)
+    if args.sync_command == "token":
+        return _print_token(args)
     questions = import_module("services.cli.sync.questions")
     code: int = questions.answer(args)
     return code
+
+
+def _print_token(args: argparse.Namespace) -> int:
+    from quantum.clock import SystemClock
+    from services.sync.access.command import token_of
+
+    path: Path = args.key_file
+    try:
+        key = sys.stdin.read() if str(path) == "-" else path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("", f"--key-file {path}: {error}", "check the path") from error
+    print(token_of(args, key, SystemClock().now()))
+    return EXIT_OK
 
 
 def client(arguments: Sequence[str] | None = None) -> int:

@@ -23,16 +23,20 @@ from services.sync.client.pace import Pace
 from services.sync.client.planning.actions import Plan
 from services.sync.client.planning.model import Node
 from services.sync.client.progress import Outcome, Progress
+from services.sync.client.remote.api import Offline
 from services.sync.client.remote.http import ANSWER_SECONDS, CONNECT_SECONDS, HttpRemote
 from services.sync.client.remote.live import Live
 from services.sync.client.remote.view import RemoteView
 from services.sync.client.replica import Replica
 from services.sync.client.rounds import Rounds
-from services.sync.client.session import Report, Session
+from services.sync.client.session import FIRST_RETRY, Report, Session
 from services.sync.client.settings import Settings
 from services.sync.client.state import State
 from services.sync.client.steps import Steps
 from services.sync.client.watch import watch
+
+ATTEMPTS = 5
+"""Times a single sync is begun when the server is away: some four seconds in all."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,23 @@ class Client:
         """Sync and return. What arrives while others write is for the next time."""
         await self.rounds.recover()
         try:
-            outcome = await self.rounds.sync()
+            outcome = await self._sync()
             if self.view.awaited:
                 await self.rounds.refresh()
             return outcome
         finally:
             self._save()
+
+    async def _sync(self) -> Outcome:
+        """Sync; go on where it stopped when the server is away for a moment."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self.rounds.sync()
+            except Offline as error:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await self._clock.sleep(error.retry_after or FIRST_RETRY * 2**attempt)
+        raise AssertionError
 
     async def plan(self) -> Plan:
         """Return what a sync would do, and do nothing."""

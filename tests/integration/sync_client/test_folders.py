@@ -1,30 +1,22 @@
-"""Real clients, a real platform, real files: one process and one process per room."""
+"""What `quantum sync` does with folders: copies, conflicts, renames, guards, patterns, modes."""
 
 import json
-import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.integration.sync_client.conftest import ROOT, Clients, contents, eventually, fill
+from tests.integration.sync_client.conftest import ROOT, both, contents, fill
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+FILES = 400
 
 
-def both(clients: Clients, *roots: Path) -> bool:
-    found = [contents(root) for root in (clients.share, *roots)]
-    return all(other == found[0] for other in found)
-
-
-def test_a_thousand_files_are_copied_up_and_down_and_a_second_run_does_nothing(clients):
+def test_hundreds_of_files_are_copied_up_and_down_and_a_second_run_does_nothing(clients):
     one, two = clients.make("first-one"), clients.make("first-two")
-    fill(one, 1000)
+    fill(one, FILES)
     begun = time.monotonic()
     up = clients.once(one)
     middle = time.monotonic()
@@ -32,43 +24,11 @@ def test_a_thousand_files_are_copied_up_and_down_and_a_second_run_does_nothing(c
     ended = time.monotonic()
     assert (up.returncode, down.returncode) == (0, 0), up.stderr + down.stderr
     assert both(clients, one, two)
-    assert len(contents(two)) >= 1000
+    assert len(contents(two)) >= FILES
     again = clients.once(two)
     assert (again.returncode, again.stderr) == (0, "")
-    print(f"1,000 files up {middle - begun:.2f} s, down {ended - middle:.2f} s")
+    print(f"{FILES} files up {middle - begun:.2f} s, down {ended - middle:.2f} s")
     assert ended - begun < 60
-
-
-def test_a_saved_file_is_on_the_other_side_in_a_moment(clients):
-    one, two = clients.make("live-one"), clients.make("live-two")
-    clients.once(one)
-    clients.once(two)
-    clients.start(one)
-    clients.start(two)
-    (one / "started").write_text("yes")
-    eventually((two / "started").exists, told=clients.logs)
-    (two / "answered").write_text("yes")
-    eventually((one / "answered").exists, told=clients.logs)
-    times = []
-    for number in range(30):
-        begun = time.monotonic()
-        (one / f"live-{number}").write_bytes(os.urandom(4096))
-        while not (two / f"live-{number}").exists():
-            assert time.monotonic() < begun + 10, clients.logs()
-            time.sleep(0.001)
-        times.append(time.monotonic() - begun)
-        time.sleep(0.03)
-    times.sort()
-    print(f"save to applied: p50 {times[15] * 1000:.0f} ms, worst of 30 {times[-1] * 1000:.0f} ms")
-    assert times[15] < 0.5
-    (one / "live-0").unlink()
-    (one / "live-1").rename(one / "renamed")
-    (two / "made").mkdir()
-    eventually(
-        lambda: not (two / "live-0").exists() and (two / "renamed").exists(), told=clients.logs
-    )
-    eventually((one / "made").is_dir, told=clients.logs)
-    eventually(lambda: both(clients, one, two), told=clients.logs)
 
 
 def test_two_edits_made_apart_are_both_kept(clients):
@@ -102,7 +62,7 @@ def test_two_edits_made_apart_are_both_kept(clients):
 
 def test_a_renamed_folder_is_one_step(clients):
     one = clients.make("renamed-one")
-    fill(one, 200)
+    fill(one, 60)
     assert clients.once(one).returncode == 0
     (one / "d3").rename(one / "elsewhere")
     told = clients.once(one, "--verbose")
@@ -113,7 +73,7 @@ def test_a_renamed_folder_is_one_step(clients):
 
 def test_a_mass_deletion_waits_for_a_yes_and_an_empty_mount_is_none(clients):
     one = clients.make("guard-one")
-    fill(one, 60)
+    fill(one, 24)
     assert clients.once(one).returncode == 0
     before = contents(clients.share)
     store = one / ".quantum"
@@ -134,7 +94,7 @@ def test_a_mass_deletion_waits_for_a_yes_and_an_empty_mount_is_none(clients):
 def test_deleting_most_files_is_held_until_it_is_confirmed(clients):
     one = clients.make("mass-one")
     assert clients.once(one).returncode == 0
-    fill(one, 60)
+    fill(one, 24)
     assert clients.once(one).returncode == 0
     before = contents(clients.share)
     for path in sorted(one.iterdir()):
@@ -171,31 +131,3 @@ def test_patterns_links_and_modes(clients):
     assert clients.once(two, "--mirror").returncode == 0
     assert not (two / "mine.txt").exists()
     assert [p.read_text() for p in (two / ".quantum" / "trash").rglob("mine.txt")] == ["mine"]
-
-
-def test_nothing_is_lost_when_clients_and_server_are_killed_at_any_time(clients):
-    """Two people write all the time, each into own and into common files; everything is killed at random."""
-    dice = random.Random(7)
-    one, two = clients.make("kill-one"), clients.make("kill-two")
-    written: dict[str, set[bytes]] = {}
-    processes = {root: clients.start(root) for root in (one, two)}
-    for number in range(8):
-        for _ in range(6):
-            root = dice.choice((one, two))
-            data = os.urandom(dice.choice((10, 5000, 300_000)))
-            name = f"{root.name}-{number}-{dice.randrange(1000)}"
-            (root / name).write_bytes(data)
-            written.setdefault(name, set()).add(data)
-            time.sleep(dice.random() * 0.05)
-        victim = dice.choice((one, two, None))
-        if victim is None:
-            clients.deployment.kill("sync")
-        else:
-            processes[victim].send_signal(signal.SIGKILL)
-            processes[victim].wait()
-            processes[victim] = clients.start(victim)
-    clients.deployment.wait_ready()
-    eventually(lambda: both(clients, one, two), 60, clients.logs)
-    for name, data in written.items():
-        assert {(one / name).read_bytes()} == data, name
-    assert not any((one / ".quantum" / "incoming").iterdir())
