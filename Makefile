@@ -1,6 +1,8 @@
 # The two commands a newcomer needs are `make run` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
 VENV ?= .venv
+# Test files that run at once: most wait for processes, so two cores carry a few.
+TESTERS ?= 3
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
 
@@ -29,7 +31,7 @@ check: setup ## lint, types, floors, architecture: under a minute
 	$(BIN)/pytest -q tests/architecture
 
 test: setup ## every test that needs no Docker engine
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(TESTERS) --dist loadfile
 
 e2e-compose: setup ## the end-to-end scenarios against `docker compose up` (needs an engine)
 	$(BIN)/pytest -q tests/e2e -m compose
