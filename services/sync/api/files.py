@@ -163,8 +163,8 @@ class Files:
         recursive = call.query.get("recursive", "").lower() in {"true", "1", "yes"}
         _, seq = await change(
             self._desk,
-            lambda: guarded_removal(
-                self._desk, path, condition, client, call.confirmation, recursive=recursive
+            lambda tree: guarded_removal(
+                self._desk, tree, path, condition, client, call.confirmation, recursive=recursive
             ),
             [path],
             client,
@@ -182,7 +182,7 @@ class Files:
         now = rfc3339(int(self._share.now().timestamp()) * 1_000_000_000)
         await change(
             self._desk,
-            lambda: changes.make_directory(self._share.tree, path, now),
+            lambda tree: changes.make_directory(tree, path, now),
             [],
             call.client,
             call.op_id,
@@ -204,7 +204,7 @@ class Files:
         condition = call.condition
         await change(
             self._desk,
-            lambda: changes.move(self._share.tree, source, to, condition),
+            lambda tree: changes.move(tree, source, to, condition),
             [source],
             call.client,
             call.op_id,

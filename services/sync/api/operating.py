@@ -66,8 +66,8 @@ class Operator:
             condition = Condition(match=frozenset({f"v{message.base_version}"}))
         if kind == "Delete":
             path = self._allowed(principal, body["path"])
-            decide = lambda: guarded_removal(  # noqa: E731 - three plans, one commit
-                self._desk, path, condition, client, message.confirm, recursive=False
+            decide = lambda tree: guarded_removal(  # noqa: E731 - three plans, one commit
+                self._desk, tree, path, condition, client, message.confirm, recursive=False
             )
             return await change(self._desk, decide, [path], client, op_id)
         metadata = body["metadata"]
@@ -77,10 +77,10 @@ class Operator:
                 self._allowed(principal, body["from"]),
                 self._allowed(principal, body["to"]),
             )
-            move = lambda: changes.move(self._share.tree, source, to, condition)  # noqa: E731
+            move = lambda tree: changes.move(tree, source, to, condition)  # noqa: E731
             return await change(self._desk, move, [source], client, op_id, target=to)
         if metadata["is_directory"]:
-            make = lambda: changes.make_directory(self._share.tree, path, metadata["modified"])  # noqa: E731
+            make = lambda tree: changes.make_directory(tree, path, metadata["modified"])  # noqa: E731
             return await change(self._desk, make, [], client, op_id, target=path)
         await self._share.look_at(path)
         now = tree.get(path)

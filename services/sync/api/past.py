@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from quantum.http.message import Response
 from services.sync.api.answers import Refused, answer_json
 from services.sync.api.call import Call, Desk
-from services.sync.share.changes import Plan
+from services.sync.share.changes import Plan, View
 from services.sync.share.draft import Draft
 from services.sync.share.history import Event, deleted_files, events, sequence_at, tree_at
 from services.sync.share.operations import content_of
@@ -106,11 +106,11 @@ class Past:
             operations = [step.operation for step in plan.steps]
             return answer_json(200, {"operations": operations, "missing": sorted(lost)})
 
-        def decide() -> Plan:
-            plan = plan_restore(Draft(share.tree), past, path, lost)
+        def decide(tree: View) -> Plan:
+            plan = plan_restore(Draft(tree), past, path, lost)
             gone = sum(1 for step in plan.steps if content_of(step.operation)[0] == "Delete")
             if gone:
-                total, confirm = len(share.tree), call.confirmation
+                total, confirm = len(tree), call.confirmation
                 self._desk.guard.check(call.client, share.log_id, gone, total, confirm)
             return plan
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from quantum.http.body import AnyBody
@@ -15,6 +14,7 @@ from services.sync.content.manifest import Manifest
 from services.sync.disk.incoming import Incoming, Received, TooLarge
 from services.sync.protocol import nanoseconds
 from services.sync.share import changes
+from services.sync.share.committing import Decide
 from services.sync.share.conditions import Condition, Conflicted
 from services.sync.share.operations import content_of
 from services.sync.share.tree import Node, node_of
@@ -107,12 +107,12 @@ async def commit(desk: Desk, wish: Wish, wanted: Node, temporary: str | None) ->
     """Let a content that is stored have its path. Conflicted, InTheWay, Refused, BusUnavailable."""
     share, was_there = desk.share, False
 
-    def decide() -> changes.Plan:
+    def decide(tree: changes.View) -> changes.Plan:
         nonlocal was_there
-        _check_quota(desk, wanted)
-        was_there = share.tree.get(wanted.path) is not None
+        _check_quota(desk, tree, wanted)
+        was_there = tree.get(wanted.path) is not None
         author = desk.author(wish.client)
-        return changes.write(share.tree, wanted, wish.condition, author, makes_copy=wish.makes_copy)
+        return changes.write(tree, wanted, wish.condition, author, makes_copy=wish.makes_copy)
 
     try:
         done = await share.commit(decide, wish.client, op_id=wish.op_id, temporary=temporary)
@@ -129,8 +129,8 @@ async def commit(desk: Desk, wish: Wish, wanted: Node, temporary: str | None) ->
     return Written(node, not was_there, done.path != wish.path)
 
 
-def _check_quota(desk: Desk, wanted: Node) -> None:
-    quota, tree = desk.config.quota, desk.share.tree
+def _check_quota(desk: Desk, tree: changes.View, wanted: Node) -> None:
+    quota = desk.config.quota
     there = tree.get(wanted.path)
     if quota and tree.size - (there.size if there is not None else 0) + wanted.size > quota:
         raise Refused(507, f"the share may hold {quota} bytes")
@@ -138,7 +138,7 @@ def _check_quota(desk: Desk, wanted: Node) -> None:
 
 async def change(
     desk: Desk,
-    decide: Callable[[], changes.Plan],
+    decide: Decide,
     paths: list[str],
     client: str,
     op_id: str = "",
@@ -163,6 +163,7 @@ async def change(
 
 def guarded_removal(
     desk: Desk,
+    tree: changes.View,
     path: str,
     condition: Condition,
     client: str,
@@ -171,7 +172,6 @@ def guarded_removal(
     recursive: bool,
 ) -> changes.Plan:
     """Plan a deletion; NeedsConfirmation when it is much."""
-    tree = desk.share.tree
     plan = changes.remove(tree, path, condition, recursive=recursive)
     files = tree.count(path)
     if files:

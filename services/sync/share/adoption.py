@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from services.sync.disk.seen import Seen
 from services.sync.disk.survey import Found
 from services.sync.protocol import rfc3339
-from services.sync.share.changes import InTheWay, Step, make_directory
+from services.sync.share.changes import InTheWay, Step, View, make_directory
 from services.sync.share.draft import Draft
 from services.sync.share.operations import created, deleted, moved, updated
-from services.sync.share.tree import Node, ShareTree
+from services.sync.share.tree import Node
 
 
 class Verdict(enum.Enum):
@@ -96,7 +96,7 @@ def _file(tree: Draft, before: Seen | None, node: Node | None, found: Found) -> 
     return Adoption(Verdict.LOSES)
 
 
-def find_move(tree: ShareTree, found: list[Found]) -> tuple[str, str, Step] | None:
+def find_move(tree: View, found: list[Found]) -> tuple[str, str, Step] | None:
     """Return a file or directory that has another name now, told by its inode, if there is one.
 
     The outermost comes first; what is below a directory needs no operation of its own.

@@ -19,7 +19,7 @@ from services.sync.disk.survey import Findings, Found
 from services.sync.disk.watcher import Watcher
 from services.sync.protocol import SERVER
 from services.sync.share.adoption import Verdict, adopt, find_move
-from services.sync.share.changes import Plan, Step
+from services.sync.share.changes import Plan, Step, View
 from services.sync.share.draft import Draft
 from services.sync.share.keeper import Keeper
 
@@ -128,7 +128,7 @@ class Caretaker:
             return set()
         judged = _Judged(self._keeper)
         committed = await self._share.commit(
-            lambda: judged.decide(self._share, findings.found), SERVER, before_apply=judged.note
+            lambda view: judged.decide(view, findings.found), SERVER, before_apply=judged.note
         )
         if not committed.sequence:
             judged.note()
@@ -154,19 +154,19 @@ class _Judged:
         self._settled: list[Found] = []
         self._moved: tuple[str, str] | None = None
 
-    def decide(self, share: Share, found: list[Found]) -> Plan:
+    def decide(self, tree: View, found: list[Found]) -> Plan:
         """Return the operations; called under the lock of the share."""
         self.redo, self.losing, self.restored, self._settled = set(), [], [], []
         self._moved = None
         current = [each for each in found if self._keeper.survey.holds(each)]
         self.redo = {each.path for each in found} - {each.path for each in current}
-        move = find_move(share.tree, current)
+        move = find_move(tree, current)
         if move is not None:
             source, to, step = move
             self._moved = (source, to)
             self.redo = {each.path for each in found}
             return Plan((step,), to)
-        draft = Draft(share.tree)
+        draft = Draft(tree)
         steps: list[Step] = []
         for each in current:
             adoption = adopt(draft, each)

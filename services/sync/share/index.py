@@ -81,7 +81,7 @@ class Index:
         self._set("format", FORMAT)
         self.commit()
 
-    def record(self, seq: int, entry: ShareOperation, effect: Effect, tree: ShareTree) -> None:
+    def record(self, seq: int, entry: ShareOperation, effect: Effect) -> None:
         """Note an operation and what it did; ``commit`` makes it last."""
         write = self._write
         text = entry.model_dump_json()
@@ -93,8 +93,7 @@ class Index:
         write.executemany("DELETE FROM touched WHERE path = ?", removed)
         put = [(n.path, n.size, n.hash, n.modified, n.is_directory, n.version) for n in effect.put]
         write.executemany("REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?)", put)
-        touched = [(path, tree.touched[path]) for path in effect.touched]
-        write.executemany("REPLACE INTO touched VALUES (?, ?)", touched)
+        write.executemany("REPLACE INTO touched VALUES (?, ?)", effect.touched)
         self._set("head", str(seq))
 
     def _set(self, key: str, value: str) -> None:

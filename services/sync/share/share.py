@@ -9,7 +9,7 @@ in the log, and its content was stored before.
 from __future__ import annotations
 
 import asyncio
-import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,8 @@ from services.sync.content.manifest import Manifest
 from services.sync.disk.folder import Folder, InTheWay
 from services.sync.protocol import SERVER
 from services.sync.share.caretaker import Caretaker
-from services.sync.share.changes import Author, Plan, Step
+from services.sync.share.changes import Author
+from services.sync.share.committing import Batch, Committed, Decide, Wish
 from services.sync.share.index import Index
 from services.sync.share.keeper import Keeper
 from services.sync.share.log import ShareLog
@@ -45,12 +46,14 @@ CATCH_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """What a change came to: where it ended up, the sequence of its last step (0: none was needed)."""
+class _Applied:
+    """One operation that the tree has, on its way to index, directory and listeners."""
 
-    path: str
-    sequence: int
-    entries: tuple[ShareOperation, ...] = ()
+    seq: int
+    entry: ShareOperation
+    effect: Effect
+    manifest: Manifest | None
+    temporary: str | None
 
 
 class Share:
@@ -83,6 +86,8 @@ class Share:
         self._log = structlog.get_logger("quantum.sync").bind(share=name)
         self._stream = ShareLog(bus, name, clock)
         self._listeners: list[Listener] = []
+        self._waiting: deque[Wish] = deque()
+        self._committer: asyncio.Task[None] | None = None
         self._tasks = TaskSet(f"share:{name}")
         self._ready = asyncio.Event()
         self._advanced = asyncio.Event()
@@ -158,7 +163,7 @@ class Share:
 
     async def commit(
         self,
-        decide: Callable[[], Plan],
+        decide: Decide,
         source: str,
         *,
         op_id: str = "",
@@ -167,78 +172,90 @@ class Share:
     ) -> Committed:
         """Append what ``decide`` plans for the tree at the head, and carry it out.
 
-        ``decide`` may be called several times and raises to refuse. ``temporary`` is the content of the
-        last step; it is used up, whatever happens. ``op_id`` names the last step: one that is in the log
-        already is not done again. Raises BusUnavailable: then it may or may not have been done. A caller
-        that is cancelled does not stop a commit that has begun.
+        ``temporary`` is the content of the last step; it is used up, whatever happens. ``op_id`` names
+        the last step: one that is in the log already is not done again. Raises what ``decide`` raises,
+        or BusUnavailable: then it may or may not have been done. A caller that is cancelled does not
+        stop a commit that has begun.
         """
-        committing = self._tasks.start(
-            self._commit(decide, source, op_id, temporary, before_apply), "commit"
-        )
-        committing.add_done_callback(_look_at)
-        return await asyncio.shield(committing)
+        outcome: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Wish(decide, source, op_id, temporary, before_apply, outcome))
+        if self._committer is None or self._committer.done():
+            self._committer = self._tasks.start(self._commit_waiting(), "commit")
+        outcome.add_done_callback(_look_at)
+        return await asyncio.shield(outcome)
 
-    async def _commit(
-        self,
-        decide: Callable[[], Plan],
-        source: str,
-        op_id: str,
-        temporary: str | None,
-        before_apply: Callable[[], None] | None,
-    ) -> Committed:
+    async def _commit_waiting(self) -> None:
+        """Commit until nothing waits."""
         try:
-            while True:
+            while self._waiting:
                 async with self.lock:
-                    done = self._done_before(op_id)
-                    if done is not None:
-                        return done
-                    plan = decide()
-                    if not plan.steps:
-                        return Committed(plan.path, 0)
-                    entries = self._entries(plan.steps, source, op_id)
+                    batch = Batch(self.tree, self._done_before)
+                    batch.fill(self._waiting, self._clock.now())
                     at = self.tree.head
-                    if await self._append(entries, at):
-                        if before_apply is not None:
-                            before_apply()
-                        given, temporary = temporary, None
-                        await self._apply_all(entries, at, given)
-                        return Committed(plan.path, self.tree.head, tuple(entries))
-                await self._wait_past(at)
-        finally:
-            if temporary is not None:
-                await asyncio.to_thread(self.folder.drop_temporary, temporary)
+                    is_done = await self._commit_batch(batch, at)
+                if not is_done:
+                    await self._catch_up(at)
+        except BaseException as error:
+            for wish in self._waiting:
+                wish.fail(BusUnavailable(str(error) or type(error).__name__))
+            self._waiting.clear()
+            raise
+
+    async def _commit_batch(self, batch: Batch, at: int) -> bool:
+        """Append and apply; False when the log has gone on and everything is to be decided again."""
+        unused = [wish.temporary for wish in batch.ended if wish.temporary is not None]
+        if unused:
+            await asyncio.to_thread(self._drop, unused)
+        if not batch.wishes:
+            return True
+        try:
+            if not self._is_caught_up:
+                raise BusUnavailable("the log was not read yet")
+            await self._stream.append(batch.entries, at)
+        except Conflict:
+            self._waiting.extendleft(reversed(batch.wishes))
+            return False
+        except BusUnavailable as error:
+            for wish in batch.wishes:
+                wish.fail(error)
+            await asyncio.to_thread(self._drop, [w.temporary for w in batch.wishes if w.temporary])
+            return True
+        await self._carry_out(batch, at)
+        return True
+
+    async def _carry_out(self, batch: Batch, at: int) -> None:
+        entries: list[tuple[ShareOperation, str | None]] = []
+        for wish in batch.wishes:
+            if wish.before_apply is not None:
+                wish.before_apply()
+            entries += [(entry, None) for entry in wish.entries[:-1]]
+            entries.append((wish.entries[-1], wish.temporary))
+        await self._apply(at, entries)
+        for wish in batch.wishes:
+            at += len(wish.entries)
+            wish.settle(Committed(wish.path, at, tuple(wish.entries)))
+
+    async def _catch_up(self, at: int) -> None:
+        try:
+            await self._wait_past(at)
+        except BusUnavailable as error:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            for wish in waiting:
+                wish.fail(error)
+            await asyncio.to_thread(self._drop, [w.temporary for w in waiting if w.temporary])
+
+    def _drop(self, temporaries: list[str]) -> None:
+        for temporary in temporaries:
+            self.folder.drop_temporary(temporary)
 
     def _done_before(self, op_id: str) -> Committed | None:
-        logged = self.index.by_id(op_id) if op_id else None
+        logged = self.index.by_id(op_id)
         if logged is None:
             return None
         ((kind, body),) = logged.entry.operation.items()
         path = body["path"] if kind == "Delete" else body["metadata"]["path"]
         return Committed(path, logged.seq, (logged.entry,))
-
-    def _entries(self, steps: tuple[Step, ...], source: str, op_id: str) -> list[ShareOperation]:
-        ids = [secrets.token_hex(12) for _ in steps[1:]] + [op_id or secrets.token_hex(12)]
-        return [
-            ShareOperation(
-                operation=step.operation,
-                source_client=source,
-                op_id=each,
-                at=self._clock.now(),
-                base_version=step.base_version,
-                rule=step.rule,
-            )
-            for step, each in zip(steps, ids, strict=True)
-        ]
-
-    async def _append(self, entries: list[ShareOperation], at: int) -> bool:
-        """Append behind ``at``; False when the log has gone on."""
-        if not self._is_caught_up:
-            raise BusUnavailable("the log was not read yet")
-        try:
-            await self._stream.append(entries, at)
-        except Conflict:
-            return False
-        return True
 
     async def _wait_past(self, at: int) -> None:
         """Wait until the tree is further than ``at``; BusUnavailable when that takes too long."""
@@ -254,41 +271,39 @@ class Share:
 
     # The way out of it.
 
-    async def _apply_all(
-        self, entries: list[ShareOperation], at: int, temporary: str | None
-    ) -> None:
-        for seq, entry in enumerate(entries, at + 1):
-            is_last = entry is entries[-1]
-            await self._apply(seq, entry, temporary if is_last else None)
-
-    async def _apply(self, seq: int, entry: ShareOperation, temporary: str | None = None) -> None:
-        """Apply one operation: tree, index, directory, listeners. Holds the lock."""
-        effect = self.tree.apply(seq, entry.operation)
-        manifest: Manifest | None = None
-        if temporary is None and self.keeper.wants_content(effect):
-            try:
-                manifest = await self.keeper.manifest_for(effect)
-            except BusUnavailable as error:  # the content comes later: `repair` tries again
-                self._log.warning("share_content_unreachable", seq=seq, reason=str(error))
-        await asyncio.to_thread(self._settle, seq, entry, effect, manifest, temporary)
+    async def _apply(self, at: int, entries: list[tuple[ShareOperation, str | None]]) -> None:
+        """Apply what is in the log behind ``at``: tree, index, directory, listeners. Holds the lock."""
+        applied: list[_Applied] = []
+        for seq, (entry, temporary) in enumerate(entries, at + 1):
+            effect = self.tree.apply(seq, entry.operation)
+            manifest = None if temporary is not None else await self._bring(seq, effect)
+            applied.append(_Applied(seq, entry, effect, manifest, temporary))
+        await asyncio.to_thread(self._settle, applied)
         self._advanced.set()
-        for listener in self._listeners:
-            listener(seq, entry)
+        for each in applied:
+            for listener in self._listeners:
+                listener(each.seq, each.entry)
 
-    def _settle(
-        self,
-        seq: int,
-        entry: ShareOperation,
-        effect: Effect,
-        manifest: Manifest | None,
-        temporary: str | None,
-    ) -> None:
-        self.index.record(seq, entry, effect, self.tree)
-        if self.keeper.is_keeping:
-            self.keeper.carry_out(entry.operation, effect, manifest, temporary)
-        elif temporary is not None:
-            self.folder.drop_temporary(temporary)
+    async def _bring(self, seq: int, effect: Effect) -> Manifest | None:
+        """Bring a content that came from elsewhere here, if the directory wants it."""
+        if not self.keeper.wants_content(effect):
+            return None
+        try:
+            return await self.keeper.manifest_for(effect)
+        except BusUnavailable as error:  # the content comes later: `repair` tries again
+            self._log.warning("share_content_unreachable", seq=seq, reason=str(error))
+            return None
+
+    def _settle(self, applied: list[_Applied]) -> None:
+        for each in applied:
+            self.index.record(each.seq, each.entry, each.effect)
+            if self.keeper.is_keeping:
+                operation, temporary = each.entry.operation, each.temporary
+                self.keeper.carry_out(operation, each.effect, each.manifest, temporary)
+            elif each.temporary is not None:
+                self.folder.drop_temporary(each.temporary)
         self.index.commit()
+        self.keeper.seen.flush()
 
     async def _hear(self, heard: Entry[ShareOperation]) -> None:
         if heard.value is None or heard.revision <= self.tree.head:
@@ -297,10 +312,10 @@ class Share:
             if heard.revision <= self.tree.head:
                 return
             if self._is_caught_up:
-                await self._apply(heard.revision, heard.value)
+                await self._apply(heard.revision - 1, [(heard.value, None)])
                 return
             effect = self.tree.apply(heard.revision, heard.value.operation)
-            self.index.record(heard.revision, heard.value, effect, self.tree)
+            self.index.record(heard.revision, heard.value, effect)
             self._uncommitted += 1
             if self._uncommitted >= CATCH_UP_BATCH:
                 await asyncio.to_thread(self.index.commit)
@@ -333,7 +348,7 @@ class Share:
         await self._caretaker.run(self._ready.set)
 
 
-def _look_at(task: asyncio.Task[Committed]) -> None:
+def _look_at(outcome: asyncio.Future[Committed]) -> None:
     """Take the outcome of a commit whose caller may have gone: a refusal is no failure of the share."""
-    if not task.cancelled():
-        task.exception()
+    if not outcome.cancelled():
+        outcome.exception()

@@ -38,11 +38,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an operation did: the paths that are free now, and the nodes that are new or changed."""
+    """What an operation did: the paths that are free now, and the nodes that are new or changed.
+
+    ``touched`` are directories whose last change below them is another sequence now.
+    """
 
     removed: tuple[str, ...] = ()
     put: tuple[Node, ...] = ()
-    touched: tuple[str, ...] = ()
+    touched: tuple[tuple[str, int], ...] = ()
 
 
 def node_of(metadata: dict[str, Any], version: int) -> Node:
@@ -194,17 +197,17 @@ class ShareTree:
         for each_node in moved:
             self._insert(each_node)
         self.touched.update(touched)
-        return Effect(removed=removed, put=tuple(moved), touched=tuple(touched))
+        return Effect(removed=removed, put=tuple(moved), touched=tuple(touched.items()))
 
     def _note(self, sequence: int, effect: Effect) -> Effect:
         """Mark the directories above everything that changed."""
-        marked: dict[str, None] = dict.fromkeys(effect.touched)
+        marked = dict(effect.touched)
         tops = [*effect.removed[-1:], *(node.path for node in effect.put[:1])]
         for top in tops:
             for directory in above(top):
                 self.touched[directory] = sequence
-                marked[directory] = None
-        return replace(effect, touched=tuple(marked))
+                marked[directory] = sequence
+        return replace(effect, touched=tuple(marked.items()))
 
     def _insert(self, node: Node) -> None:
         directory, _, name = node.path.rpartition("/")

@@ -178,7 +178,16 @@ async def test_a_share_holds_no_more_than_its_quota(deploy):
 
 def test_the_command_line_makes_tokens_that_the_server_believes(tmp_path, capsys):
     (tmp_path / "key").write_text(KEY + "\n")
-    command = ["sync", "token", "--key-file", str(tmp_path / "key"), "--path", "docs", "--expires", "1h"]
+    command = [
+        "sync",
+        "token",
+        "--key-file",
+        str(tmp_path / "key"),
+        "--path",
+        "docs",
+        "--expires",
+        "1h",
+    ]
     assert main(command) == 0
     principal = read_token(KEY, capsys.readouterr().out.strip(), "any", SystemClock().now())
     assert principal.sees("docs/a")

@@ -1,5 +1,6 @@
 """Who loses keeps everything: conflict copies, edits and deletions, names."""
 
+import asyncio
 import json
 
 import pytest
@@ -107,3 +108,33 @@ async def test_an_operation_repeated_with_its_id_is_done_once(deploy):
         again = await put(share, "a", b"1", sync_op_id="once")
         assert answer.headers.get(b"sync-version") == again.headers.get(b"sync-version") == b"1"
         assert (share.root / "a").read_bytes() == b"2"
+
+
+async def test_of_writers_that_come_in_one_moment_one_wins_whatever_they_knew(deploy):
+    async with deploy() as share:
+        await put(share, "a", b"base")
+        for field, base in (("if_match", '"v{}"'), ("sync_base", "{}"), ("if_match", '"{}"')):
+            node = share.handler._share.tree.get("a")
+            known = base.format(node.hash if base == '"{}"' else node.version)
+            writes = [
+                put(share, "a", f"{field} {n} {base}".encode(), **{field: known}) for n in range(8)
+            ]
+            answers = await asyncio.gather(*writes)
+            assert sorted(a.status for a in answers) == [200] + [412] * 7
+
+
+async def test_many_writers_at_once_are_in_one_order_and_all_there(deploy):
+    async with deploy() as share:
+        await asyncio.gather(*(put(share, f"d{n % 5}/{n}", str(n).encode()) for n in range(100)))
+        moves = [{"from": f"d{n}", "to": f"e{n}"} for n in range(5)]
+        await asyncio.gather(
+            *(share.ask("POST", "/api/move", json.dumps(move).encode()) for move in moves),
+            *(put(share, f"d{n}/late", b"x") for n in range(5)),
+        )
+        listed = {e["path"]: e for e in json.loads((await share.ask("GET", "/api/list")).body)}
+        assert sum(path.count("/") for path in listed) == 105
+        for path, entry in listed.items():
+            there = share.root / path
+            assert (
+                there.is_dir() if entry["is_directory"] else there.stat().st_size == entry["size"]
+            )

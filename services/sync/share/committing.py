@@ -1,0 +1,129 @@
+"""Wishes of this process on their way into the log: many at once are one trip.
+
+Each is decided against the tree as it will be after those before it, so writers that come together cost
+the log one round trip, the disk one thread, the index one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from quantum.bus.subjects import ShareOperation
+from services.sync.share.changes import Plan, View
+from services.sync.share.draft import Draft
+from services.sync.share.operations import content_of
+from services.sync.share.tree import ShareTree
+
+MOST_TOGETHER = 64
+"""Wishes of one trip: enough to hide its latency, few enough that the first does not wait for the last."""
+
+Decide = Callable[[View], Plan]
+"""Plans what a wish takes in a tree; raises to refuse. May be called several times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a change came to: where it ended up, the sequence of its last step (0: none was needed)."""
+
+    path: str
+    sequence: int
+    entries: tuple[ShareOperation, ...] = ()
+
+
+@dataclass(slots=True)
+class Wish:
+    """One change that is asked for; ``outcome`` is its end."""
+
+    decide: Decide
+    source: str
+    op_id: str
+    temporary: str | None
+    before_apply: Callable[[], None] | None
+    outcome: asyncio.Future[Committed]
+    path: str = ""
+    entries: list[ShareOperation] = field(default_factory=list)
+
+    def settle(self, committed: Committed) -> None:
+        """End well."""
+        if not self.outcome.done():
+            self.outcome.set_result(committed)
+
+    def fail(self, error: BaseException) -> None:
+        """End with what refuses it."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+class Batch:
+    """The wishes of one trip, and those that need no trip."""
+
+    def __init__(self, tree: ShareTree, done_before: Callable[[str], Committed | None]) -> None:
+        self._tree = tree
+        self._done_before = done_before
+        self._draft: Draft | None = None
+        self._ids: set[str] = set()
+        self.wishes: list[Wish] = []
+        self.ended: list[Wish] = []
+        """Those that were refused, or are so already: their temporary files are not needed."""
+
+    @property
+    def entries(self) -> list[ShareOperation]:
+        """Everything to append, in order."""
+        return [entry for wish in self.wishes for entry in wish.entries]
+
+    def fill(self, waiting: deque[Wish], now: datetime) -> None:
+        """Take wishes that can go together; a move goes last, since nothing is planned on top of it."""
+        while waiting and len(self.wishes) < MOST_TOGETHER:
+            if waiting[0].op_id in self._ids:
+                return  # repeated before it was done: the next trip finds it done
+            wish = waiting.popleft()
+            if self._plan(wish, now):
+                return
+
+    def _plan(self, wish: Wish, now: datetime) -> bool:
+        """Plan one wish; whether it has to be the last of this trip."""
+        done = self._done_before(wish.op_id) if wish.op_id else None
+        if done is not None:
+            wish.settle(done)
+            self.ended.append(wish)
+            return False
+        try:
+            plan = wish.decide(self._draft or self._tree)
+        except Exception as error:  # noqa: BLE001 - it belongs to who asked
+            wish.fail(error)
+            self.ended.append(wish)
+            return False
+        if not plan.steps:
+            wish.settle(Committed(plan.path, 0))
+            self.ended.append(wish)
+            return False
+        wish.path, wish.entries = plan.path, _entries(plan, wish, now)
+        self.wishes.append(wish)
+        if wish.op_id:
+            self._ids.add(wish.op_id)
+        if any(content_of(step.operation)[0] == "Move" for step in plan.steps):
+            return True
+        self._draft = self._draft or Draft(self._tree)
+        for step in plan.steps:
+            self._draft.apply(step.operation)
+        return False
+
+
+def _entries(plan: Plan, wish: Wish, now: datetime) -> list[ShareOperation]:
+    last = len(plan.steps) - 1
+    return [
+        ShareOperation(
+            operation=step.operation,
+            source_client=wish.source,
+            op_id=wish.op_id if wish.op_id and place == last else secrets.token_hex(12),
+            at=now,
+            base_version=step.base_version,
+            rule=step.rule,
+        )
+        for place, step in enumerate(plan.steps)
+    ]
