@@ -1,8 +1,8 @@
 """One HTTP/3 connection: aioquic's state machines, the timer, the exchanges.
 
 Events are handled as datagrams come in; what they cause is sent once per burst. Limits that aioquic
-leaves open are kept here: the size of a header block in flight, the number and size of fields, and
-how fast requests may be reset (CVE-2023-44487 for QUIC).
+leaves open are kept here: how fast requests may be reset (CVE-2023-44487 for QUIC), and for how long
+nothing of an answer need be read.
 """
 
 from __future__ import annotations
@@ -12,23 +12,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
-from aioquic.buffer import encode_uint_var
-from aioquic.h3.connection import ErrorCode, FrameType, H3Connection, encode_frame
-from aioquic.h3.events import DataReceived, HeadersReceived
+from aioquic.h3.connection import ErrorCode
 from aioquic.quic import events
 
 from quantum.connection.h2_server import H2Application
 from quantum.http.headers import Field
 from quantum.net.address import peer_of
+from services.edge.protocols.h3.codec import H3Codec, H3Failure
 from services.edge.protocols.h3.datagrams import Address, DatagramSocket
 from services.edge.protocols.h3.quic import EdgeQuicConnection, QuicCertificate
 from services.edge.protocols.h3.stream import H3Exchange
-
-FIELD_COUNT = 100
-"""Fields of one message, cookie crumbs counted one by one: Envoy's and HAProxy's figure."""
-
-FIELD_OVERHEAD = 32
-"""Bytes each field counts beside its text (RFC 9114 §4.2.2)."""
 
 RESETS = (100, 10)
 """Burst and rate per second of requests a client may cut before its connection is closed."""
@@ -38,6 +31,9 @@ NOTICE_SECONDS = 0.1
 
 MAX_STREAM_ID = (1 << 62) - 4
 """The highest id of a client's request stream: in a GOAWAY it forbids nothing yet."""
+
+ACK_EVERY = 2
+"""Datagrams after which an acknowledgement goes out by itself (RFC 9000 §13.2.2)."""
 
 STALLED_LOOKS = 2
 """Looks without a byte acknowledged, while answers wait, after which a client is cut: 20 to 30 s."""
@@ -79,7 +75,8 @@ class H3ServerConnection:
         self._application: H2Application | None = None
         self._application_for: tuple[Address, bool] = ((), False)
         self._address: Address = ("", 0)
-        self._h3: H3Connection | None = None
+        self._h3: H3Codec | None = None
+        self._begun: H3Exchange | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._is_woken = False
@@ -89,6 +86,8 @@ class H3ServerConnection:
         self._budget, self._budget_at = float(RESETS[0]), self.loop.time()
         self._highest_stream = -4
         self._was_heard = True
+        self._unacknowledged = 0
+        self._waiting: set[H3Exchange] = set()
         self._moved = 0
         self._stalled_looks = 0
 
@@ -118,7 +117,9 @@ class H3ServerConnection:
 
     def receive(self, data: bytes, address: Address) -> None:
         """Take a datagram; ``transmit`` MUST follow when the burst is over."""
+        self._is_woken = True  # it will
         self._was_heard = True
+        self._unacknowledged += 1
         if not self._address[0]:
             self._address = address  # the first one, which the handshake will prove
         self.quic.receive_datagram(data, address, self.loop.time())
@@ -136,11 +137,15 @@ class H3ServerConnection:
         self._is_woken = False
         if self.is_closed:
             return
-        datagrams = self.quic.datagrams_to_send(self.loop.time())
-        if datagrams:
-            self._socket.send(datagrams)
-        for exchange in list(self.exchanges.values()):
-            exchange.output_moved()
+        now = self.loop.time()
+        self.quic.acknowledge(now, at_once=self._unacknowledged >= ACK_EVERY)
+        if not self.quic.is_quiet(now):
+            self._unacknowledged = 0
+            datagrams = self.quic.datagrams_to_send(now)
+            if datagrams:
+                self._socket.send(datagrams)
+        if self._waiting:
+            self._waiting = {exchange for exchange in self._waiting if exchange.output_moved()}
         if self._may_close and not (self._is_closing or self.exchanges or self.quic.has_unsent):
             self.close(ErrorCode.H3_NO_ERROR)
         self._set_timer()
@@ -182,7 +187,7 @@ class H3ServerConnection:
             elif isinstance(event, events.StopSendingReceived):
                 self._stop_sending(event)
             elif isinstance(event, events.ProtocolNegotiated):
-                self._h3 = H3Connection(self.quic)
+                self._h3 = H3Codec(self.quic, self, self._field_bytes)
             elif isinstance(event, events.ConnectionIdIssued):
                 self._endpoint.ids_changed(self, event.connection_id, is_issued=True)
             elif isinstance(event, events.ConnectionIdRetired):
@@ -191,68 +196,82 @@ class H3ServerConnection:
                 self.ended()
 
     def _stream_data(self, event: events.StreamDataReceived) -> None:
-        if self._h3 is None:
+        h3, stream_id, data = self._h3, event.stream_id, event.data
+        if h3 is None:
             return
-        received = len(event.data)
-        begun: H3Exchange | None = None
-        for happened in self._h3.handle_event(event):
-            if isinstance(happened, HeadersReceived):
-                exchange = self.exchanges.get(happened.stream_id)
-                if exchange is not None:
-                    exchange.trailers(happened.headers)
-                else:
-                    begun = self._request(happened)
-            elif isinstance(happened, DataReceived):
-                received -= len(happened.data)
-                self._body(happened)
+        try:
+            delivered = h3.receive(stream_id, data, ended=event.end_stream)
+        except H3Failure as failure:
+            self.close(failure.code, str(failure))
+            return
+        begun, self._begun = self._begun, None
         if begun is not None:
             begun.begin()  # what came with the head is there already
-        if received > 0:
-            self.consumed(event.stream_id, received)
-        held = self._h3._stream.get(event.stream_id)  # noqa: SLF001 - an unfinished header block
-        if held is not None and len(held.buffer) > self._field_bytes:
-            self.close(ErrorCode.H3_EXCESSIVE_LOAD, "header block too large")
+        if delivered < len(data):
+            self.consumed(stream_id, len(data) - delivered)
 
-    def _body(self, event: DataReceived) -> None:
-        exchange = self.exchanges.get(event.stream_id)
-        if exchange is not None:
-            exchange.receive(event.data, event.stream_ended)
-        elif event.data:
-            self.consumed(event.stream_id, len(event.data))
-
-    def _request(self, event: HeadersReceived) -> H3Exchange | None:
-        self._highest_stream = max(self._highest_stream, event.stream_id)
+    def head_received(self, stream_id: int, fields: list[Field], *, ended: bool) -> None:
+        """Prepare an exchange, or refuse it."""
+        self._highest_stream = max(self._highest_stream, stream_id)
         if self._may_close:
-            self.reset(event.stream_id, ErrorCode.H3_REQUEST_REJECTED)
-            self.stop_receiving(event.stream_id, ErrorCode.H3_REQUEST_REJECTED)
-            return None
-        size = sum(len(n) + len(v) + FIELD_OVERHEAD for n, v in event.headers)
-        if size > self._field_bytes or len(event.headers) > FIELD_COUNT:
-            self.send(event.stream_id, [(b":status", b"431")], b"", True)
-            if not event.stream_ended:
-                self.stop_receiving(event.stream_id, ErrorCode.H3_EXCESSIVE_LOAD)
-            return None
-        exchange = H3Exchange(self, event.stream_id, event.headers)
-        if not event.stream_ended:
+            self._cut(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+            return
+        exchange = self._begun = self.exchanges[stream_id] = H3Exchange(self, stream_id, fields)
+        if not ended:
             exchange.expect_body()
-        self.exchanges[event.stream_id] = exchange
-        return exchange
+
+    def data_received(self, stream_id: int, data: bytes) -> None:
+        """Pass a piece of a body on."""
+        exchange = self.exchanges.get(stream_id)
+        if exchange is not None:
+            exchange.receive(data)
+        else:
+            self.consumed(stream_id, len(data))
+
+    def message_ended(self, stream_id: int, trailers: list[Field] | None) -> None:
+        """End a body."""
+        exchange = self.exchanges.get(stream_id)
+        if exchange is not None:
+            exchange.request_ended(trailers)
+
+    def message_broken(self, stream_id: int, code: int, reason: str) -> None:
+        """Cut a stream that breaks the rules of messages."""
+        _log.debug("h3_message_broken", peer=self.peer[0], reason=reason)
+        exchange = self.exchanges.get(stream_id)
+        if exchange is not None:
+            exchange.response_unwanted()
+        self._cut(stream_id, code)
+        self._charge_reset()
+
+    def head_too_large(self, stream_id: int) -> None:
+        """Refuse a head without reading it."""
+        self.send(stream_id, [(b":status", b"431")], b"", True)
+        self.stop_receiving(stream_id, ErrorCode.H3_EXCESSIVE_LOAD)
+        self._charge_reset()
+
+    def _cut(self, stream_id: int, code: int) -> None:
+        self.reset(stream_id, code)
+        self.stop_receiving(stream_id, code)
 
     def _stream_reset(self, event: events.StreamReset) -> None:
         if self._h3 is not None:
-            self._h3.handle_event(event)
+            try:
+                self._h3.reset(event.stream_id)
+            except H3Failure as failure:
+                self.close(failure.code, str(failure))
+                return
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None:
             exchange.request_reset()
             self._charge_reset()
 
     def _stop_sending(self, event: events.StopSendingReceived) -> None:
-        if self._h3 is not None:
-            self._h3.handle_event(event)
         exchange = self.exchanges.get(event.stream_id)
         if exchange is not None:
             exchange.response_unwanted()
             self._charge_reset()
+        elif event.stream_id & 2:
+            self.close(ErrorCode.H3_CLOSED_CRITICAL_STREAM, "a critical stream was stopped")
 
     def _charge_reset(self) -> None:
         burst, rate = RESETS
@@ -283,13 +302,8 @@ class H3ServerConnection:
         if self._h3 is None or self.is_closed:
             return
         try:
-            if fields is not None:
-                self._h3.send_headers(stream_id, list(fields), ended and not data)
-            if data:
-                self._h3.send_data(stream_id, data, ended)
-            elif ended and fields is None:
-                self.quic.send_stream_data(stream_id, b"", True)
-        except (RuntimeError, AssertionError, ValueError) as error:
+            self._h3.send(stream_id, fields, data, ended=ended)
+        except (RuntimeError, ValueError) as error:
             _log.debug("h3_stream_gone", stream=stream_id, reason=str(error))
         self.wake()
 
@@ -312,6 +326,10 @@ class H3ServerConnection:
         """Give window back for bytes that were read."""
         if not self.is_closed and self.quic.consumed(stream_id, count):
             self.wake()
+
+    def wait_for_output(self, exchange: H3Exchange) -> None:
+        """Call ``output_moved`` after writes until it returns False."""
+        self._waiting.add(exchange)
 
     def exchange_ended(self, stream_id: int) -> None:
         """Forget an exchange whose handler is done."""
@@ -352,10 +370,8 @@ class H3ServerConnection:
             self._say_goaway(self._highest_stream + 4)
 
     def _say_goaway(self, stream_id: int) -> None:
-        control = self._h3._local_control_stream_id if self._h3 is not None else None  # noqa: SLF001
-        if control is not None:
-            frame = encode_frame(FrameType.GOAWAY, encode_uint_var(stream_id))
-            self.quic.send_stream_data(control, frame)
+        if self._h3 is not None:
+            self._h3.goaway(stream_id)
         self.wake()
 
     def close(self, code: int, reason: str = "") -> None:

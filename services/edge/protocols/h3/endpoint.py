@@ -119,8 +119,12 @@ class H3Endpoint:
         else:
             connection = self._long_header(data, address)
         if connection is not None:
-            connection.receive(data, address)
             self._touched.add(connection)
+            try:
+                connection.receive(data, address)
+            except Exception:  # noqa: BLE001 - one connection's defect must not end the others
+                _log.exception("h3_connection_failed", peer=connection.peer[0])
+                connection.ended()
 
     def _batch_ended(self) -> None:
         touched, self._touched = self._touched, set()

@@ -15,17 +15,27 @@ from typing import Any
 from aioquic import tls
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection, QuicConnectionError, QuicConnectionState
+from aioquic.quic.connection import Limit, QuicConnectionError, QuicConnectionState
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
-from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
+
+from services.edge.protocols.h3.usual import UsualConnection
 
 STREAM_WINDOW = 256 * 1024
 """Bytes a client may send on a stream before they are read: a round trip of 20 ms at 100 Mbit/s."""
 
 CONNECTION_WINDOW = 1024 * 1024
 """The same for all streams of a connection together: the memory one client can make us hold."""
+
+
+ACK_SECONDS = 0.02
+"""How long an acknowledgement may wait for a packet to go along with: below the 25 ms that aioquic
+tells clients to expect."""
+
+FEW_STREAMS = 64
+"""Streams a client may still open at which it is told of more, though there is nothing else to say."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ class Tickets:
         return ticket if issued_for == name else None
 
 
-class EdgeQuicConnection(QuicConnection):
+class EdgeQuicConnection(UsualConnection):
     """One server connection.
 
     ``server_name`` is the SNI once the ClientHello is read, None before. ``is_waiting`` tells that the
@@ -103,6 +113,7 @@ class EdgeQuicConnection(QuicConnection):
             session_ticket_handler=self._keep_ticket,
             **arguments,
         )
+        self._ack_delay = ACK_SECONDS
 
     @property
     def is_begun(self) -> bool:
@@ -145,7 +156,9 @@ class EdgeQuicConnection(QuicConnection):
             read = self._consumed[stream_id] = self._consumed.get(stream_id, 0) + count
             behind = read + STREAM_WINDOW - stream.max_stream_data_local_sent
         total = self._consumed_total + CONNECTION_WINDOW - self._local_max_data.sent
-        return behind * 2 >= STREAM_WINDOW or total * 2 >= CONNECTION_WINDOW
+        if behind * 2 >= STREAM_WINDOW or total * 2 >= CONNECTION_WINDOW:
+            self._owes_window = True
+        return self._owes_window
 
     def forget(self, stream_id: int) -> None:
         """Drop what is remembered of a stream that is over."""
@@ -163,6 +176,35 @@ class EdgeQuicConnection(QuicConnection):
     def has_unsent(self) -> bool:
         """Whether any request stream has bytes that the peer did not acknowledge yet."""
         return any(self.unsent(stream_id) for stream_id in self._streams if stream_id % 4 == 0)
+
+    @property
+    def acknowledged(self) -> int:
+        """Bytes of the streams now open that the peer acknowledged: it moves while the peer reads."""
+        return sum(stream.sender._buffer_start for stream in self._streams.values())  # noqa: SLF001
+
+    # Output.
+
+    def acknowledge(self, now: float, *, at_once: bool) -> None:
+        """Let the acknowledgement that is due go out with the next packet rather than alone, later.
+
+        ``at_once``: so much was received that it should not wait for a packet (RFC 9000 §13.2.2).
+        """
+        space = self._spaces.get(tls.Epoch.ONE_RTT)
+        if space is not None and space.ack_at is not None and (at_once or self.has_output):
+            space.ack_at = min(space.ack_at, now)
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether ``datagrams_to_send`` would surely find nothing to send, as after a mere ACK."""
+        path = self._network_paths[0]
+        ack_at = self._spaces[tls.Epoch.ONE_RTT].ack_at if self._handshake_confirmed else 0.0
+        return (
+            (ack_at is None or ack_at > now)
+            and self._pacing_at is None
+            and self.is_usual(path)
+            and not self.has_news
+            and self._local_max_streams_bidi.sent - self._local_max_streams_bidi.used > FEW_STREAMS
+            and not self.has_output
+        )
 
     # The handshake.
 
@@ -187,11 +229,6 @@ class EdgeQuicConnection(QuicConnection):
                 reason_phrase=error.reason_phrase,
             )
 
-    @property
-    def acknowledged(self) -> int:
-        """Bytes of the streams now open that the peer acknowledged: it moves while the peer reads."""
-        return sum(stream.sender._buffer_start for stream in self._streams.values())  # noqa: SLF001
-
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
         context = self.tls
@@ -202,6 +239,8 @@ class EdgeQuicConnection(QuicConnection):
         def handle_hello(hello: Buffer, initial: Buffer, handshake: Buffer) -> None:
             if self._read_hello(hello.data_slice(0, hello.capacity)):
                 proceed(hello, initial, handshake)
+            else:
+                hello.seek(hello.capacity)  # it is taken, for ``resume``
 
         setattr(context, "_server_handle_hello", handle_hello)  # noqa: B010
 
@@ -250,6 +289,14 @@ class EdgeQuicConnection(QuicConnection):
             super()._write_stream_limits(builder, space, stream)
         finally:
             stream.receiver.highest_offset = highest
+
+    def _on_connection_limit_delivery(self, delivery: QuicDeliveryState, limit: Limit) -> None:
+        super()._on_connection_limit_delivery(delivery, limit)
+        self._owes_window |= delivery is QuicDeliveryState.LOST
+
+    def _on_max_stream_data_delivery(self, delivery: QuicDeliveryState, stream: QuicStream) -> None:
+        super()._on_max_stream_data_delivery(delivery, stream)
+        self._owes_window |= delivery is QuicDeliveryState.LOST
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         limit = self._local_max_data

@@ -67,20 +67,15 @@ class H3Exchange:
             body = self.body if whole is None else whole
         self.task = carry(self._run(body), self._connection.loop)
 
-    def receive(self, data: bytes, ended: bool) -> None:
+    def receive(self, data: bytes) -> None:
         """Pass a piece of the request body on."""
-        if self.body is None:
-            self._consumed(len(data))
-            return
-        if data:
-            self.body.feed(data)
-        if ended:
-            self.body.finish()
-
-    def trailers(self, fields: list[Field]) -> None:
-        """End the request body with trailers."""
         if self.body is not None:
-            self.body.finish(trailers_of(fields))
+            self.body.feed(data)
+
+    def request_ended(self, trailers: list[Field] | None) -> None:
+        """End the request body."""
+        if self.body is not None:
+            self.body.finish(trailers_of(trailers) if trailers is not None else None)
 
     def request_reset(self) -> None:
         """Hear that the client cut its request: a handler that still reads it fails."""
@@ -95,15 +90,15 @@ class H3Exchange:
         if self.task is not None and not self._is_ended:
             self.task.cancel()
 
-    def output_moved(self) -> None:
-        """Hear that the peer acknowledged something."""
+    def output_moved(self) -> bool:
+        """Hear that the peer acknowledged something; return whether the writer still waits."""
         waiter = self._drained
-        if (
-            waiter is not None
-            and not waiter.done()
-            and (self._is_cut or self._connection.quic.unsent(self.id) <= SEND_HIGH_WATER // 2)
-        ):
-            waiter.set_result(None)
+        if waiter is None or waiter.done():
+            return False
+        if not self._is_cut and self._connection.quic.unsent(self.id) > SEND_HIGH_WATER // 2:
+            return True
+        waiter.set_result(None)
+        return False
 
     # What the handler causes.
 
@@ -209,6 +204,7 @@ class H3Exchange:
         self._connection.send(self.id, None, data, False)
         while self._connection.quic.unsent(self.id) > SEND_HIGH_WATER:
             self._drained = self._connection.loop.create_future()
+            self._connection.wait_for_output(self)
             try:
                 await self._drained
             finally:
