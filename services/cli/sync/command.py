@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,7 @@ def _add_question(parser: argparse.ArgumentParser, name: str) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run one subcommand."""
+    _require_client()
     if args.sync_command == "run":
         return run(args)
     if args.sync_command == "token":
@@ -132,6 +134,14 @@ def execute(args: argparse.Namespace) -> int:
     questions = import_module("services.cli.sync.questions")
     code: int = questions.answer(args)
     return code
+
+
+def _require_client() -> None:
+    """Raise ConfigError where the client's own dependencies are not installed: most server images."""
+    missing = [name for name in ("pathspec", "rich", "watchfiles") if find_spec(name) is None]
+    if missing:
+        problem = f"{', '.join(missing)} not installed"
+        raise ConfigError("", problem, "pip install 'quantum-edge[client]'")
 
 
 def _print_token(args: argparse.Namespace) -> int:
@@ -154,6 +164,7 @@ def client(arguments: Sequence[str] | None = None) -> int:
     add_run_flags(parser)
     args = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     try:
+        _require_client()
         return run(args)
     except ConfigError as error:
         return refuse(error)
