@@ -370,7 +370,7 @@ async def test_drain_finishes_what_is_under_way_and_refuses_the_rest(certificate
 async def test_a_name_without_certificate_is_refused_with_its_alert(certificate) -> None:
     async with serving(None, hello) as endpoint:
         with pytest.raises(ConnectionError):
-            async with client(endpoint) as peer:
+            async with client(endpoint):
                 pass
         async with asyncio.timeout(10):
             while not endpoint.host.failures:

@@ -269,11 +269,10 @@ def test_a_head_and_its_body_are_one_piece(codec) -> None:
     assert sent[start + size :] == b"\x00\x04body"
 
 
-@given(
-    st.lists(
-        st.tuples(st.from_regex(rb"[a-z][a-z0-9-]{0,20}", fullmatch=True), st.binary(max_size=50))
-    )
-)
+NAMES = st.from_regex(rb"[a-z][a-z0-9-]{0,20}", fullmatch=True)
+
+
+@given(st.lists(st.tuples(NAMES, st.binary(max_size=50)), min_size=1))
 def test_what_is_encoded_is_decoded(fields) -> None:
     section = Encoder().encode(fields)
     assert pylsqpack.Decoder(0, 0).feed_header(0, section)[1] == fields
