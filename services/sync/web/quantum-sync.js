@@ -143,9 +143,11 @@ export class QuantumSync extends EventTarget {
   }
 
   #refused(error) {
-    clearTimeout(this.#retry);
-    if (this.state === "unauthorized") return;
-    this.#become("unauthorized", { error });
+    if (this.state !== "live") { // who may read without a token stays connected
+      clearTimeout(this.#retry);
+      if (this.state !== "unauthorized") this.#become("unauthorized", { error });
+    }
+    this.#emit("unauthorized", { error });
   }
 
   #receive(socket, message) {
@@ -193,6 +195,7 @@ export class QuantumSync extends EventTarget {
       this.cursor = { log: message.log, seq: message.resume_from };
       this.#emit("rescan", { reason: "gap" });
     } else if (message.code === "unauthorized") {
+      this.state = "connecting";
       this.#refused(new SyncError(401, { error: message.message, code: message.code }));
       this.#socket?.close();
     } else this.#emit("problem", { message: message.message, code: message.code ?? null, detail: message });

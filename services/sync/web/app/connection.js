@@ -14,16 +14,13 @@ export function showConnection() {
   async function ask(error) {
     if (isAsking) return;
     isAsking = true;
-    for (let token = null; share.state === "unauthorized";) {
-      token = await prompt({
-        title: "This share asks for a token", label: "Token", yes: "Unlock", secret: true,
-        text: share.token ? `It was refused: ${error.message}.` : "It is kept in this tab only, and forgotten when the tab is closed.",
-        refuse: (text) => /^[!-~]+$/.test(text) ? "" : "A token has no spaces or letters with accents.",
-      });
-      if (!token) break;
-      useToken(token);
-    }
+    const token = await prompt({
+      title: "This share asks for a token", label: "Token", yes: "Unlock", secret: true,
+      text: share.token ? `The token was refused: ${error.message}.` : "It is kept in this tab only, and forgotten when the tab is closed.",
+      refuse: (text) => /^[!-~]+$/.test(text) ? "" : "A token has no spaces or letters with accents.",
+    });
     isAsking = false;
+    if (token) useToken(token);
   }
   let wasLive = false;
   share.addEventListener("state", ({ detail }) => {
@@ -33,8 +30,8 @@ export function showConnection() {
     if (detail.state === "offline" && wasLive) announce("The connection is lost; trying again.");
     if (detail.state === "live" && wasLive === false) announce("Live.");
     if (detail.state !== "connecting") wasLive = detail.state === "live";
-    if (detail.state === "unauthorized") ask(detail.error);
   });
+  share.addEventListener("unauthorized", ({ detail }) => ask(detail.error));
   share.addEventListener("problem", ({ detail }) => toast(detail.message, { kind: "bad" }));
   sign.addEventListener("click", () => { if (share.state === "unauthorized") ask(new Error("no token was entered")); else share.retry(); });
 }

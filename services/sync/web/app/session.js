@@ -11,10 +11,15 @@ export const tree = new Tree(share);
 /** What this server can do; emits "change" on `abilities` when that is learnt. */
 export const abilities = Object.assign(new EventTarget(), { canWrite: false, hasHistory: false, conflicts: 0 });
 
+/** Whether the token in use says that its holder may only read; what it says is the server's to check. */
+function isReadOnly(token) {
+  try { return JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).write === false; } catch { return false; }
+}
+
 /** Ask the server what it can do. Only a server that speaks version 2 is asked for what version 1 has not. */
 export async function learn() {
   const status = await share.status();
-  abilities.canWrite = Boolean(status.enable_upload ?? true) && (status.writable ?? true);
+  abilities.canWrite = Boolean(status.enable_upload ?? true) && (status.writable ?? true) && !isReadOnly(share.token ?? "");
   abilities.conflicts = Array.isArray(status.conflicts) ? status.conflicts.length : status.conflicts || 0;
   if (share.protocol >= 2) abilities.hasHistory = await share.trash({ limit: 1 }).then(() => true, (error) => error.status !== 404 && error.status !== 405);
   abilities.dispatchEvent(new Event("change"));

@@ -1,0 +1,128 @@
+"""quantum-sync.js in pages that are not ours, and the specification's own page."""
+
+import hashlib
+from pathlib import Path
+
+from tests.browser.conftest import Watched, eventually
+
+SNIPPET = """// Connect to WebSocket endpoint
+const ws = new WebSocket('ws://localhost:8080/ws');
+// Register for updates
+ws.onopen = () => {
+ws.send(JSON.stringify({
+type: "Subscribe",
+client_id: "browser-client-123"
+}));
+};
+// Handle file operation broadcasts
+ws.onmessage = (event) => {
+const message = JSON.parse(event.data);
+if (message.type === "FileOperation") {
+console.log("File changed:", message.operation);
+// Update UI with real-time changes
+}
+};
+"""
+"""The specification's browser client, as it is written there."""
+
+
+def test_the_specification_s_browser_client_works_as_it_is_written(browser: Watched, folder: Path):
+    page = browser.blank()
+    said = []
+    page.on("console", lambda message: said.extend([message]))
+    page.goto("http://localhost:8080/plain.html")
+    subscribed = "await new Promise((done) => ws.addEventListener('message', done));"
+    page.evaluate(f"async () => {{ {SNIPPET} {subscribed} }}")
+    (folder / "new.txt").write_text("fresh")
+    eventually(lambda: page.evaluate("1") and said)
+    assert said[0].text.startswith("File changed:")
+    operation = said[0].args[1].json_value()
+    assert operation["Create"]["metadata"] == {
+        "path": f"{folder.name}/new.txt",
+        "size": 5,
+        "hash": hashlib.sha256(b"fresh").hexdigest(),
+        "modified": operation["Create"]["metadata"]["modified"],
+        "is_directory": False,
+    }
+
+
+def test_another_page_lists_writes_hears_and_resumes(browser: Watched, folder: Path):
+    browser.expect("412")
+    page = browser.blank()
+    page.goto(f"http://127.0.0.1:{browser.shares.open}/plain.html")
+    result = page.evaluate(
+        """async (folder) => {
+          const { QuantumSync, SyncError } = await import("/quantum-sync.js");
+          const heard = [], states = [];
+          const share = new QuantumSync({ clientId: "page-1", paths: [folder + "/**"] });
+          share.addEventListener("change", ({ detail }) => heard.push([detail.kind, detail.path.slice(folder.length + 1), detail.isOwn]));
+          share.addEventListener("state", ({ detail }) => states.push(detail.state));
+          const until = (question) => new Promise((done) => { const look = () => question() ? done() : setTimeout(look, 20); look(); });
+          share.connect();
+          await until(() => share.state === "live");
+          const first = await share.put(folder + "/a.txt", "one", { ifNew: true });
+          const refused = await share.put(folder + "/a.txt", "two", { ifNew: true }).catch((error) => error);
+          const kept = await share.put(folder + "/a.txt", "three", { ifNew: true, keepBoth: true });
+          await share.put(folder + "/a.txt", "four", { ifMatch: first.metadata.hash });
+          await share.move(folder + "/a.txt", folder + "/b.txt");
+          await until(() => heard.length >= 4);
+          const cursor = share.cursor;
+          share.close();
+          const text = await (await share.get(folder + "/b.txt")).text();
+          const versions = await share.history(folder + "/b.txt");
+          await share.delete(folder + "/b.txt");
+          const later = new QuantumSync({ clientId: "page-2", resume: cursor, paths: [folder + "/**"] });
+          const missed = [];
+          later.addEventListener("change", ({ detail }) => missed.push([detail.kind, detail.path.slice(folder.length + 1), detail.isOwn]));
+          let rescans = 0;
+          later.addEventListener("rescan", () => { rescans += 1; });
+          later.connect();
+          await until(() => missed.length);
+          const listed = (await later.list(folder)).map(({ path }) => path.slice(folder.length + 1));
+          later.close();
+          return { heard, states, refused: [refused instanceof SyncError, refused.status, refused.code], kept: kept.conflictOf === folder + "/a.txt",
+            copy: kept.path.slice(folder.length + 1), text, versions: versions.length, missed, rescans, listed };
+        }""",
+        folder.name,
+    )
+    copy = result["copy"]
+    assert copy.startswith("a (conflict of page-1, ")
+    assert result["heard"] == [
+        ["create", "a.txt", True], ["create", copy, True], ["update", "a.txt", True], ["move", "b.txt", True],
+    ]  # fmt: skip
+    assert result["states"] == ["connecting", "live", "closed"]
+    assert result["refused"] == [True, 412, "conflict"]
+    assert result["kept"]
+    assert (result["text"], result["versions"]) == ("four", 3)
+    assert (result["missed"], result["rescans"]) == ([["delete", "b.txt", False]], 0)
+    assert result["listed"] == [copy]
+
+
+def test_every_module_of_the_page_is_loaded_early(browser: Watched):
+    page = browser.open()
+    loaded = set(
+        page.evaluate(
+            "performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname).filter((p) => p.endsWith('.js'))"
+        )
+    )
+    named = set(
+        page.evaluate(
+            "[...document.querySelectorAll('link[rel=modulepreload], script')].map((n) => new URL(n.href || n.src).pathname)"
+        )
+    )
+    assert loaded == named
+
+
+def test_the_policy_stops_what_is_not_ours(browser: Watched):
+    browser.expect("Content Security Policy|Content-Security-Policy")
+    page = browser.open()
+    page.evaluate(
+        "addEventListener('securitypolicyviolation', (e) => { (window.stopped ??= []).push(e.effectiveDirective); })"
+    )
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('img'), {src: 'http://127.0.0.1:9/x.png'}))"
+    )
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('style'), {textContent: 'body{display:none}'}))"
+    )
+    eventually(lambda: set(page.evaluate("window.stopped ?? []")) >= {"img-src", "style-src-elem"})
