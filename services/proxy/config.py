@@ -38,22 +38,57 @@ def _network(text: str) -> str:
     return text
 
 
-DialAddress = Annotated[str, AfterValidator(dial_address)]
-"""``host:port`` or ``unix//path``, kept as written: it names the upstream everywhere."""
+def _dial(text: str) -> str:
+    return text if "{" in text else dial_address(text)
+
+
+DialAddress = Annotated[str, AfterValidator(_dial)]
+"""``host:port`` or ``unix//path``, kept as written: it names the upstream everywhere. Placeholders become
+an address with each request."""
 
 
 class UpstreamConfig(StrictModel):
-    """One backend; ``max_requests`` at a time (0: no limit)."""
+    """One backend; ``max_requests`` at a time (0: no limit).
+
+    Extensions: ``weight`` (for ``weighted_round_robin`` and ``peak_ewma``), ``backup`` (used while no other
+    upstream is available), ``zone`` (see ``load_balancing.zone_preference``).
+    """
 
     dial: DialAddress
     max_requests: int = Field(default=0, ge=0)
+    weight: int = Field(default=1, ge=0)
+    backup: bool = False
+    zone: str = ""
+
+
+class QueueConfig(StrictModel):
+    """Requests wait while every upstream has ``max_requests``: ``max`` of them, each for ``timeout``."""
+
+    max: int = Field(default=1000, ge=1)
+    timeout: Duration = Field(default=5.0, gt=0)
+
+
+class RetryBudgetConfig(StrictModel):
+    """Of the requests of ten seconds at most this share is retried; ``min`` retries are always allowed."""
+
+    share: float = Field(default=0.2, ge=0, le=1)
+    min: int = Field(default=3, ge=0)
+
+
+class ZonePreference(StrictModel):
+    """Upstreams of ``zone`` (placeholders: ``{env.ZONE}``) take all requests while ``min_available`` of them can."""
+
+    zone: str = Field(min_length=1)
+    min_available: float = Field(default=0.5, ge=0, le=1)
 
 
 class LoadBalancing(StrictModel):
     """Which upstream, and what to do when it fails. Neither retries nor duration: one attempt.
 
-    ``retry_match``: requests that are retried whatever their method (else GET alone is). ``retry_on``
-    (extension): answers that are retried like failures.
+    ``retry_match``: requests that are retried whatever their method (else GET alone is).
+
+    Extensions, off unless they are set: ``retry_on`` (answers that are retried like failures),
+    ``retry_budget``, ``queue``, ``zone_preference``.
     """
 
     selection_policy: InlineModule("http.reverse_proxy.selection_policies") | None = None  # type: ignore[valid-type]
@@ -62,6 +97,9 @@ class LoadBalancing(StrictModel):
     try_interval: Duration = Field(default=0.0, ge=0)
     retry_match: list[MatcherSet] = Field(default_factory=list)
     retry_on: ResponseRequirement | None = None
+    retry_budget: RetryBudgetConfig | None = None
+    queue: QueueConfig | None = None
+    zone_preference: ZonePreference | None = None
 
     @property
     def interval(self) -> float:
@@ -104,14 +142,14 @@ BUFFER_ALL = -1
 class ReverseProxyConfig(PartlyBuilt):
     """``http.handlers.reverse_proxy``."""
 
-    unbuilt = frozenset({"circuit_breaker", "dynamic_upstreams", "verbose_logs"})
+    unbuilt = frozenset({"circuit_breaker", "verbose_logs"})
 
     transport: InlineModule("http.reverse_proxy.transport") | None = None  # type: ignore[valid-type]
     circuit_breaker: Any = None
     load_balancing: LoadBalancing = Field(default_factory=LoadBalancing)
     health_checks: HealthChecks = Field(default_factory=HealthChecks)
     upstreams: list[UpstreamConfig] = Field(default_factory=list)
-    dynamic_upstreams: Any = None
+    dynamic_upstreams: InlineModule("http.reverse_proxy.upstreams") | None = None  # type: ignore[valid-type]
     flush_interval: Duration = 0.0
     trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = Field(default_factory=list)
     headers: ProxyHeaders = Field(default_factory=ProxyHeaders)
@@ -123,6 +161,12 @@ class ReverseProxyConfig(PartlyBuilt):
     rewrite: Rewrite | None = None
     handle_response: list[ResponseRule] = Field(default_factory=list)
     verbose_logs: bool = False
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the upstreams depend on the request."""
+        named = any("{" in upstream.dial for upstream in self.upstreams)
+        return named or self.dynamic_upstreams is not None
 
     @property
     def border(self) -> Border | None:

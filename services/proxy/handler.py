@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
 
 from quantum.errors import HttpError
 from quantum.http.body import discard
@@ -12,7 +10,9 @@ from quantum.http.forwarding import Networks, add_via, fields_for_upstream, stri
 from quantum.http.message import Request, Response
 from quantum.modules.lifetime import Provision
 from quantum.tasks import TaskSet
-from services.proxy.config import ReverseProxyConfig
+from services.proxy.config import ReverseProxyConfig, UpstreamConfig
+from services.proxy.discovery.discovery import Discovery
+from services.proxy.discovery.membership import Membership
 from services.proxy.exchange import Outgoing
 from services.proxy.header_changes import HeaderChanges
 from services.proxy.judging.judge import Judge
@@ -20,14 +20,16 @@ from services.proxy.observations import Observations
 from services.proxy.retry import Tried, seconds_until_retry
 from services.proxy.selection.config import PlainPolicy
 from services.proxy.selection.policies import SET_COOKIE_VAR, Policy, RandomPick
+from services.proxy.stages.candidates import make_candidates
+from services.proxy.stages.queueing import Queue
 from services.proxy.stages.stages import make_stages
-from services.proxy.standing import Standings, standing_key
+from services.proxy.standing import Standings
 from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.failure import Stage, UpstreamFailed
 from services.proxy.transports.http import HttpTransport, Transport
 from services.proxy.transports.tunnels import Tunnels
 from services.proxy.transports.upgrade import Wish
-from services.proxy.upstreams import Member, Roster, Upstreams
+from services.proxy.upstreams import Member, Upstreams
 
 RETRY_AFTER_SECONDS = 5
 """What a client is told when no upstream is available: a check or two from now."""
@@ -42,7 +44,6 @@ class ReverseProxy:
         self._balancing = config.load_balancing
         self._log = provision.log
         self._loop = asyncio.get_running_loop()
-        self._upstreams: Upstreams = provision.get(Upstreams)
         self._transport = _transport(config, provision)
         self._attempt = self._transport.attempt
         self._policy = _policy(config, provision)
@@ -51,40 +52,37 @@ class ReverseProxy:
         self._stages = make_stages(config)
         self._senders = TaskSet("proxy:request_body")
         self._tunnels = Tunnels(config.stream_timeout, config.stream_close_delay)
-        self._leave: list[Callable[[], None]] = []
-        self.roster = self._enrol(config, provision.get(Standings))
+        queue = None if config.load_balancing.queue is None else Queue(config.load_balancing.queue)
+        self._membership = Membership(
+            config,
+            provision.get(Upstreams),
+            provision.get(Standings),
+            self._transport,
+            self._log,
+            None if queue is None else queue.freed,
+        )
+        self.roster = self._membership.roster
         observations: Observations = provision.get(Observations)
         self._judge = Judge(config.health_checks, self.roster, observations)
+        self._discovery = self._discover(config, provision) if config.is_dynamic else None
+        self._candidates = make_candidates(config, self.roster, self._discovery, queue)
         provision.on_cleanup(self._close)
 
-    def _enrol(self, config: ReverseProxyConfig, standings: Standings) -> Roster:
-        members = [
-            Member(position, one, self._upstreams.join(one.dial), self._transport.pool(one.dial))
-            for position, one in enumerate(config.upstreams)
-        ]
-        checks = config.health_checks
-        roster = Roster(members, checks)
-        for member in members:
-            if self._transport.is_tls_to(member.address):
-                member.own_host = member.host_port
-            if checks.active is not None:
-                key = standing_key(config.checker_id(member.address), member.address)
-                heard = partial(self._stand, roster, member, "down")
-                self._leave.append(standings.listen(key, heard))
-            if checks.passive is not None or checks.outlier is not None:
-                key = standing_key(checks.passive_id(member.address), member.address)
-                heard = partial(self._stand, roster, member, "together")
-                self._leave.append(standings.listen(key, heard))
-        return roster
+    def _discover(self, config: ReverseProxyConfig, provision: Provision) -> Discovery:
+        module = config.dynamic_upstreams
+        return Discovery(
+            None if module is None else provision.instantiate(module),
+            [one for one in config.upstreams if "{" in one.dial],
+            list(self.roster.members),
+            self._join,
+            self._membership.part,
+            self._log,
+        )
 
-    def _stand(self, roster: Roster, member: Member, kind: str, reason: str) -> None:
-        before = getattr(member, kind)
-        if before == reason:
-            return
-        event = "upstream_marked_down" if reason else "upstream_marked_up"
-        self._log.info(event, upstream=member.address, reason=reason or before)
-        setattr(member, kind, reason)
-        roster.refresh()
+    def _join(self, config: UpstreamConfig) -> Member:
+        member = self._membership.join(config)
+        self._judge.meet(member)
+        return member
 
     def superseded(self) -> None:
         """Hear that the configuration in use has this handler no more: streams end soon."""
@@ -92,12 +90,10 @@ class ReverseProxy:
 
     async def _close(self) -> None:
         """Retire: take no part any more; requests under way end by themselves."""
-        for leave in self._leave:
-            leave()
-        self.roster.close()
+        if self._discovery is not None:
+            self._discovery.close()
         self._judge.close()
-        for member in self.roster.members:
-            self._upstreams.leave(member.upstream)
+        self._membership.close()
         self._tunnels.retire()
 
     # A request.
@@ -115,8 +111,8 @@ class ReverseProxy:
         while True:
             unwanted = None
             available = self.roster.available()
-            if failed:
-                available = tuple(m for m in available if m not in failed) or available
+            if failed or self._candidates is not None:
+                available = await self._narrow(request, available, failed)
             if available:
                 member = self._policy.choose(available, request)
                 member.upstream.retries += retries > 0
@@ -144,6 +140,14 @@ class ReverseProxy:
             retries += 1
             await asyncio.sleep(wait)
 
+    async def _narrow(
+        self, request: Request, available: tuple[Member, ...], failed: frozenset[Member]
+    ) -> tuple[Member, ...]:
+        """Return whom the policy may choose from: who has not failed this request, if there is anybody."""
+        if self._candidates is not None:
+            return await self._candidates.find(request, failed)
+        return tuple(m for m in available if m not in failed) or available
+
     def _wait_of(
         self,
         outgoing: Outgoing,
@@ -159,7 +163,10 @@ class ReverseProxy:
         tried = Tried(
             stage, outgoing.method, outgoing.is_replayable, retries, elapsed, outgoing.may_retry
         )
-        return seconds_until_retry(self._balancing, tried)
+        wait = seconds_until_retry(self._balancing, tried)
+        if wait is not None and self._candidates is not None and not self._candidates.may_retry():
+            return None
+        return wait
 
     async def _drop(self, member: Member, unwanted: Response, took: float) -> None:
         """Let an answer go that another shall replace."""

@@ -41,8 +41,12 @@ class Lease:
         """End it. Idempotent."""
         if self._is_open:
             self._is_open = False
-            self.member.upstream.in_flight -= 1
+            upstream = self.member.upstream
+            upstream.in_flight -= 1
             self._give_back()
+            if upstream.freed:
+                for freed in upstream.freed:
+                    freed()
 
     def _give_back(self) -> None:
         if self.sender is not None:

@@ -19,6 +19,12 @@ _POLICIES = (
     ("weighted_round_robin", "WeightedPolicy", "WeightedRoundRobin", "In turn, by weights"),
 )
 
+_SOURCES = (
+    ("a", "ASource", "AddressRecords", "Every address of a name"),
+    ("multi", "MultiSource", "Together", "What several sources find"),
+    ("srv", "SrvSource", "ServiceRecords", "Hosts and ports from SRV records"),
+)
+
 MANIFEST = Manifest(
     room="proxy",
     service="services.proxy.service:ProxyService",
@@ -37,7 +43,7 @@ MANIFEST = Manifest(
             room="proxy",
             config="services.proxy.transports.config:HttpTransportConfig",
             implementation="services.proxy.transports.http:HttpTransport",
-            summary="Upstreams over HTTP/1.1, by TCP, TLS or a unix socket",
+            summary="Upstreams over HTTP/1.1 and HTTP/2, by TCP, TLS or a unix socket",
         ),
         *(
             ModuleSpec(
@@ -48,6 +54,23 @@ MANIFEST = Manifest(
                 summary=summary,
             )
             for name, model, policy, summary in _POLICIES
+        ),
+        ModuleSpec(
+            id="http.reverse_proxy.selection_policies.peak_ewma",
+            room="proxy",
+            config="services.proxy.selection.config:PeakEwmaPolicy",
+            implementation="services.proxy.selection.latency:PeakEwma",
+            summary="The one that will probably answer first",
+        ),
+        *(
+            ModuleSpec(
+                id=f"http.reverse_proxy.upstreams.{name}",
+                room="proxy",
+                config=f"services.proxy.discovery.config:{model}",
+                implementation=f"services.proxy.discovery.sources:{source}",
+                summary=summary,
+            )
+            for name, model, source, summary in _SOURCES
         ),
     ),
     subjects=("quantum.proxy.upstream_observed", "quantum.proxy.upstreams_measured"),

@@ -27,7 +27,7 @@ class Upstream:
     """One backend address: counters, and failures not yet forgotten."""
 
     __slots__ = (
-        "_changed", "address", "answers", "classes", "ejections", "errors", "failed", "fails",
+        "_changed", "address", "answers", "classes", "ejections", "errors", "failed", "fails", "freed",
         "in_flight", "last_failure", "latency", "requests", "retries", "seconds", "strikes", "users",
     )  # fmt: skip
 
@@ -48,6 +48,8 @@ class Upstream:
         self.latency = LatencyDigest(asyncio.get_running_loop().time())
         self.last_failure = ""
         self.users = 0
+        self.freed: list[Callable[[], None]] = []
+        """Called when a request has ended: queues look for room then."""
         self._changed: set[Callable[[], None]] = set()
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -126,8 +128,8 @@ class Member:
     """
 
     __slots__ = (
-        "address", "breaker", "down", "ejected", "host_port", "limit", "own_host", "pool", "position",
-        "reason", "since", "together", "upstream", "warm_from",
+        "address", "breaker", "down", "ejected", "host_port", "is_backup", "limit", "own_host", "pool",
+        "position", "reason", "since", "together", "upstream", "warm_from", "weight", "zone",
     )  # fmt: skip
 
     def __init__(
@@ -141,6 +143,9 @@ class Member:
         self.upstream = upstream
         self.pool = pool
         self.limit = config.max_requests
+        self.weight = config.weight
+        self.is_backup = config.backup
+        self.zone = config.zone
         self.down = ""
         self.together = ""
         self.ejected = ""
@@ -167,15 +172,31 @@ class Roster:
         self._panic_threshold = checks.panic_threshold
         self._loop = asyncio.get_running_loop()
         self._random = Random()  # noqa: S311 - spreads load
-        if self._passive.unhealthy_request_count:
-            for member in self.members:
-                limits = (member.limit, self._passive.unhealthy_request_count)
-                member.limit = min(limit for limit in limits if limit)
+        for member in self.members:
+            self._enter(member)
         self._is_limited = any(member.limit for member in self.members)
         self._is_special = self._is_limited
         self._healthy: tuple[Member, ...] = self.members
-        for upstream in {member.upstream for member in self.members}:
-            upstream.watch(self.refresh)
+
+    def join(self, member: Member) -> None:
+        """Add a member."""
+        self._enter(member)
+        self.members += (member,)
+        self._is_limited = self._is_limited or bool(member.limit)
+        self.refresh()
+
+    def part(self, member: Member) -> None:
+        """Take a member out; requests it has end by themselves."""
+        self.members = tuple(one for one in self.members if one is not member)
+        if not any(one.upstream is member.upstream for one in self.members):
+            member.upstream.unwatch(self.refresh)
+        self.refresh()
+
+    def _enter(self, member: Member) -> None:
+        if self._passive.unhealthy_request_count:
+            limits = (member.limit, self._passive.unhealthy_request_count)
+            member.limit = min(limit for limit in limits if limit)
+        member.upstream.watch(self.refresh)
 
     def available(self) -> tuple[Member, ...]:
         """Return who may be chosen now: healthy, below its limit, admitted by its breaker, warm enough."""

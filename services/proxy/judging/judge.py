@@ -28,16 +28,21 @@ class Judge:
         self._roster = roster
         self._observations = observations
         self._loop = asyncio.get_running_loop()
-        self._has_breakers = checks.circuit_breaker is not None
-        if checks.circuit_breaker is not None:
-            for member in roster.members:
-                member.breaker = Breaker(checks.circuit_breaker)
+        self._breaker = checks.circuit_breaker
+        self._has_breakers = self._breaker is not None
+        for member in roster.members:
+            self.meet(member)
         self._outlier = checks.outlier
         self._timer: asyncio.TimerHandle | None = None
         if self._outlier is not None:
             self._ejections = Ejections(self._outlier)
-            self._series = {m.address: Series(self._outlier.window) for m in roster.members}
+            self._series: dict[str, Series] = {}
             self._look_for_outliers()
+
+    def meet(self, member: Member) -> None:
+        """Take on a member that has joined the roster."""
+        if self._breaker is not None:
+            member.breaker = Breaker(self._breaker)
 
     def close(self) -> None:
         """Look no more."""
@@ -86,8 +91,10 @@ class Judge:
         assert self._outlier is not None
         now = self._loop.time()
         figures = {}
+        present = {member.address for member in self._roster.members}
+        self._series = {k: v for k, v in self._series.items() if k in present}
         for member in self._roster.members:
-            series = self._series[member.address]
+            series = self._series.setdefault(member.address, Series(self._outlier.window))
             series.note(now, member.upstream.figures())
             figures[member.address] = series.since(self._ejections.counts_from(member.address, now))
         if self._ejections.consider(len(self._roster.members), figures, now):

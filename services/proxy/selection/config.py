@@ -24,9 +24,15 @@ class RandomChoosePolicy(StrictModel):
 
 
 class WeightedPolicy(StrictModel):
-    """Round robin by weights, in the order of the upstreams; what has no weight counts as 1."""
+    """Round robin by weights, in the order of the upstreams; what has no weight here counts by its own."""
 
     weights: list[int] = Field(default_factory=list)
+
+
+class PeakEwmaPolicy(StrictModel):
+    """The one that will probably answer first; ``decay``: how long a slow answer is remembered. An extension."""
+
+    decay: Duration = Field(default=10.0, gt=0)
 
 
 class HeaderPolicy(StrictModel):

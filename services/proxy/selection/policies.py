@@ -57,7 +57,7 @@ class WeightedRoundRobin:
         self._credit: dict[str, int] = {}
 
     def choose(self, members: Sequence[Member], request: Request) -> Member:
-        """Return the one with most credit; weights go by the position in the configuration."""
+        """Return the one with most credit; weights go by position, then by the upstream's own."""
         weighted = [(self._weight(m), m) for m in members]
         total = sum(weight for weight, _ in weighted)
         if total <= 0:
@@ -71,7 +71,9 @@ class WeightedRoundRobin:
         return best
 
     def _weight(self, member: Member) -> int:
-        return self._weights[member.position] if member.position < len(self._weights) else 1
+        if member.position < len(self._weights):
+            return self._weights[member.position]
+        return member.weight
 
 
 class RandomPick:

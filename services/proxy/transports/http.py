@@ -55,6 +55,9 @@ class Transport(Protocol):
     def pool(self, address: str) -> ConnectionPool:
         """Return the pool of an upstream address, made when missing."""
 
+    def drop(self, address: str) -> None:
+        """Close what is kept for an address that is not used any more."""
+
 
 class HttpTransport:
     """Makes and keeps the connections of one handler, by upstream address."""
@@ -114,6 +117,11 @@ class HttpTransport:
                 self._drop_oldest()
             pool = self._pools[address, name] = self._make_pool(address, name)
         return pool
+
+    def drop(self, address: str) -> None:
+        """Close what is kept for an address; requests under way end by themselves."""
+        for key in [key for key in self._pools if key[0] == address]:
+            self._tasks.start(self._pools.pop(key).aclose())
 
     async def aclose(self) -> None:
         """Close idle connections; those in use end with their requests."""

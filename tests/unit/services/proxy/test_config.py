@@ -35,7 +35,6 @@ def test_the_defaults_are_caddys():
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
-        ({"dynamic_upstreams": {"source": "a"}}, "here.dynamic_upstreams"),
         ({"Verbose_Logs": True}, "here.Verbose_Logs"),
         (
             {"transport": {"protocol": "http", "proxy_protocol": "v2"}},
@@ -59,7 +58,16 @@ def test_what_is_not_built_yet_may_be_switched_off():
         ({"upstreams": [{"dial": "localhost"}]}, "has no port"),
         ({"upstreams": [{"dial": "localhost:1-9"}]}, "range of ports"),
         ({"upstreams": [{"dial": "udp/localhost:1"}]}, "cannot be dialled"),
-        ({"upstreams": [{"dial": "{env.UP}:80"}]}, "placeholders"),
+        ({"dynamic_upstreams": {"source": "a"}}, "required field"),
+        ({"dynamic_upstreams": {"source": "dns"}}, "unknown module"),
+        (
+            {"dynamic_upstreams": {"source": "a", "name": "x", "versions": {"ipv4": False}}},
+            "neither ipv4 nor ipv6",
+        ),
+        (
+            {"dynamic_upstreams": {"source": "a", "name": "x", "resolver": {"addresses": ["/x"]}}},
+            "/x",
+        ),
         ({"upstream": []}, "unknown field"),
         ({"trusted_proxies": ["10.0.0.0/99"]}, "10.0.0.0/99"),
         ({"health_checks": {"active": {"expect_body": "("}}}, "regular expression"),
