@@ -106,7 +106,9 @@ def main() -> int:
     summary = report(results)
     options.out.mkdir(parents=True, exist_ok=True)
     name = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ.json")
-    (options.out / name).write_text(json.dumps({"medians": summary, "rounds": results}, indent=1))
+    (options.out / name).write_text(
+        json.dumps({"python": sys.version, "medians": summary, "rounds": results}, indent=1)
+    )
     return 0
 
 

@@ -156,7 +156,10 @@ class ServerStream(H2Stream):
             self._send_head(request, response, ended=True)
         else:
             self._send_head(request, response, ended=False)
-            self.end(body)
+            self.is_ended = True
+            self.sent += len(body)
+            self.server.body_bytes += len(body)
+            self.server.codec.send_data(self.id, body, True)
 
     async def _switch(self, request: Request | None, response: Response) -> None:
         """Run the tunnel; it ends with its function."""

@@ -112,15 +112,18 @@ def _travels(fields: Iterable[Field]) -> list[Field]:
 # Requests, at the near end.
 
 
+_SCHEMES = {name: (b":scheme", name.encode()) for name in ("http", "https")}
+
+
 def request_fields(request: Request, lead: list[Field], now: float) -> list[Field]:
     """Return the head of a hop request; ``lead`` has the token and the handler, ``now`` loop time."""
     method, target, authority, facts = (
         request.method, request.target, request.authority, request.connection,
     )  # fmt: skip
-    is_target_plain = _PLAIN_TARGET.fullmatch(target) is not None
+    is_target_plain = target == "/" or _PLAIN_TARGET.fullmatch(target) is not None
     fields: list[Field] = [
         _METHODS.get(method) or _method(method),
-        (b":scheme", request.scheme.encode()),
+        _SCHEMES.get(request.scheme) or (b":scheme", request.scheme.encode()),
         (b":authority", authority.encode() if _PLAIN_AUTHORITY.fullmatch(authority) else b""),
         (b":path", target.encode() if is_target_plain else b"/"),
         *lead,
@@ -233,10 +236,12 @@ def open_request(
             envelope.get(b":authority", b"").decode(),
             path,
             query if mark else None,
-            Headers([f for f in fields if f[0] != b"content-length"]),  # the body says it
+            # The length is the body's to say.
+            Headers([f for f in fields if f[0] != b"content-length"] if fields else None),
             body,
             facts.get(envelope[b"quantum-facts"]),
-            started=now,
+            "HTTP/1.1",
+            now,
         )
         request.id = envelope[_ID].decode()
         if len(envelope) > _COMMON_FIELDS:

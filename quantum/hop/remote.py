@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter
@@ -157,12 +158,22 @@ class RemoteHandler:
 
     # One attempt.
 
-    async def _try(self, peer: Peer, request: Request) -> Response:
+    def _try(self, peer: Peer, request: Request) -> Awaitable[Response]:
         connection = peer.ready()
+        if (
+            connection is not None
+            and request.body.__class__ is bytes
+            and request.upgrade is None is request.deadline
+        ):
+            return self._ask(peer, connection, request)
+        return self._ask_at_length(peer, connection, request)
+
+    async def _ask_at_length(
+        self, peer: Peer, connection: H2Client | None, request: Request
+    ) -> Response:
+        """Send a request whose connection, body, tunnel or deadline asks for more than one wait."""
         if connection is None:
             connection = await peer.connect()
-        elif request.body.__class__ is bytes and request.upgrade is None is request.deadline:
-            return await self._ask(peer, connection, request)
         key = self._field[1]
         if isinstance(request.body, bytes):
             response = await self._exchange(connection, request)
@@ -189,7 +200,11 @@ class RemoteHandler:
         except BaseException:
             stream.reset(CANCEL)
             raise
-        response = await _response(fields, stream.take_body())
+        body = stream.take_body()
+        if len(fields) > 1 and not fields[1][0].startswith(PREFIX):
+            response = Response(int(fields[0][1]), Headers(list(fields[1:])), body)
+        else:
+            response = await _response(fields, body)
         peer.known.add(self._field[1])
         return response
 
@@ -231,8 +246,6 @@ _RETRY_AFTER = ((b"retry-after", b"1"),)
 
 
 async def _response(fields: Fields, body: AnyBody) -> Response:
-    if len(fields) > 1 and not fields[1][0].startswith(PREFIX):
-        return Response(int(fields[0][1]), Headers(list(fields[1:])), body)
     try:
         head = open_response(fields)
     except HttpError:

@@ -147,7 +147,12 @@ class StreamBody:
                     raise self._failure
                 raise StopAsyncIteration
             await self._wait()
-        data = self._chunks.popleft()
+        chunks = self._chunks
+        if len(chunks) == 1:
+            data = chunks.popleft()
+        else:  # one wake-up and one write for what came in many frames
+            data = b"".join(chunks)
+            chunks.clear()
         self._pulled(len(data))
         return data
 
