@@ -73,7 +73,8 @@ def checks_of(revision: Revision) -> dict[str, Check]:
     checks: dict[str, Check] = {}
     for module in proxies_of(revision):
         if module.config.health_checks.active is not None:
-            dials = [upstream.dial for upstream in module.config.upstreams]
+            named = [upstream.dial for upstream in module.config.upstreams]
+            dials = [dial for dial in named if "{" not in dial]  # others depend on requests
             for check in checks_of_proxy(module, dials):
                 checks[check.key] = check
     return checks

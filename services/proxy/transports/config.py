@@ -7,13 +7,14 @@ silently ignores what it was told is worse than one that does not start.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from quantum.config.model import StrictModel, path_of
 from quantum.config.units import Duration, NetworkAddress
 from quantum.errors import ConfigError
+from services.proxy.discovery.config import ResolverConfig
 
 
 class PartlyBuilt(StrictModel):
@@ -38,10 +39,21 @@ def _local_address(text: str) -> str:
     return text
 
 
-class KeepAlive(PartlyBuilt):
-    """Idle upstream connections: how many of each upstream are kept, and for how long."""
+class NetworkProxy(StrictModel):
+    """The proxy that upstreams are reached through: ``{"from": "url", "url": "http://…"}`` or ``none``."""
 
-    unbuilt = frozenset({"max_idle_conns"})
+    source: Literal["url", "none"] = Field(alias="from")
+    url: str = ""
+
+    @model_validator(mode="after")
+    def _has_url(self) -> NetworkProxy:
+        if (self.source == "url") != bool(self.url):
+            raise ValueError('"url" needs an url, "none" has none')
+        return self
+
+
+class KeepAlive(StrictModel):
+    """Idle upstream connections: how many of each upstream and of all are kept, and for how long."""
 
     enabled: bool = True
     probe_interval: Duration = Field(default=30.0, ge=0)
@@ -83,21 +95,19 @@ class HttpTransportConfig(PartlyBuilt):
     """``http.reverse_proxy.transport.http``: how upstreams are reached.
 
     ``versions`` over TLS are settled by ALPN; without TLS ``h2c`` means HTTP/2 from the first byte.
+    ``compression``: bodies pass as they are, whatever it says; an Accept-Encoding is never invented.
     """
 
-    unbuilt = frozenset({
-        "resolver", "proxy_protocol", "forward_proxy_url", "network_proxy",
-        "expect_continue_timeout", "compression",
-    })  # fmt: skip
+    unbuilt = frozenset({"expect_continue_timeout"})
 
-    resolver: Any = None
+    resolver: ResolverConfig | None = None
     tls: UpstreamTls | None = None
     keep_alive: KeepAlive = Field(default_factory=KeepAlive)
     compression: bool = True
     max_conns_per_host: int = Field(default=0, ge=0)
-    proxy_protocol: str = ""
+    proxy_protocol: Literal["", "v1", "v2"] = ""
     forward_proxy_url: str = ""
-    network_proxy: Any = None
+    network_proxy: NetworkProxy | None = None
     dial_timeout: Duration = Field(default=3.0, gt=0)
     dial_fallback_delay: Duration = 0.3
     response_header_timeout: Duration = Field(default=0.0, ge=0)
@@ -123,7 +133,16 @@ class HttpTransportConfig(PartlyBuilt):
             raise ValueError('versions: HTTP/2 without TLS is "h2c"')
         if self.tls is not None and not {"1.1", "2"} & set(self.versions):
             raise ValueError('versions: over TLS there are "1.1" and "2"')
+        if self.proxy_protocol and "1.1" not in self.versions:
+            raise ValueError("proxy_protocol: a connection of its own needs HTTP/1.1")
+        if self.proxy_protocol and self.proxy_url:
+            raise ValueError("proxy_protocol: not through another proxy")
         return self
+
+    @property
+    def proxy_url(self) -> str:
+        """The proxy that upstreams are reached through, "" for none."""
+        return self.network_proxy.url if self.network_proxy is not None else self.forward_proxy_url
 
     @property
     def bind_address(self) -> tuple[str, int] | None:

@@ -8,6 +8,7 @@ else on a connection (a PROXY header) is sent here, before TLS.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from quantum.config.units import NetworkAddress
 from quantum.tasks import TaskSet
+from services.proxy.discovery.resolver import LookupFailed, Resolver
 
 KEEP_ALIVE_PROBES = 9
 """Unanswered TCP probes that end a connection: Linux' default, and Go's."""
@@ -26,12 +28,13 @@ SocketAddress = tuple[int, Any]
 
 @dataclass(frozen=True)
 class DialSettings:
-    """Seconds (0: none), and the local (IP, port) to connect from."""
+    """Seconds (0: none), the local (IP, port) to connect from, who is asked for names (None: the system)."""
 
     timeout: float = 3.0
     fallback_delay: float = 0.3
     probe_interval: float = 30.0
     local_address: tuple[str, int] | None = None
+    resolver: Resolver | None = None
 
 
 async def open_socket(
@@ -53,17 +56,35 @@ async def _connected(address: NetworkAddress, settings: DialSettings) -> socket.
     if address.is_unix:
         path = "\0" + address.host[1:] if address.host.startswith("@") else address.host
         return await _connect((socket.AF_UNIX, path), settings)
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        address.host or "localhost",
-        address.port,
-        family=_FAMILIES.get(address.network, socket.AF_UNSPEC),
-        type=socket.SOCK_STREAM,
-    )
-    targets = [(int(family), sockaddr) for family, _, _, _, sockaddr in found]
+    targets = await _targets(address, settings.resolver)
     if len(targets) == 1 or settings.fallback_delay <= 0:
         return await _in_turn(targets, settings)
     return await _side_by_side(targets, settings)
+
+
+async def _targets(address: NetworkAddress, resolver: Resolver | None) -> list[SocketAddress]:
+    host, family = address.host or "localhost", _FAMILIES.get(address.network, socket.AF_UNSPEC)
+    hosts = [host]
+    if resolver is not None and not is_ip(host):
+        kinds = {socket.AF_INET: ("A",), socket.AF_INET6: ("AAAA",)}.get(family, ("A", "AAAA"))
+        try:
+            hosts = await resolver.addresses(host, kinds)
+        except LookupFailed as failure:
+            raise OSError(str(failure)) from failure
+    loop = asyncio.get_running_loop()
+    found = []
+    for one in hosts:
+        found += await loop.getaddrinfo(one, address.port, family=family, type=socket.SOCK_STREAM)
+    return [(int(family), sockaddr) for family, _, _, _, sockaddr in found]
+
+
+def is_ip(host: str) -> bool:
+    """Whether ``host`` is an address and no name."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 async def _in_turn(targets: Sequence[SocketAddress], settings: DialSettings) -> socket.socket:

@@ -12,17 +12,21 @@ from typing import Protocol
 
 from quantum.config.units import NetworkAddress
 from quantum.connection.h2_client import H2Client
+from quantum.errors import ConfigError
 from quantum.http.message import Response
 from quantum.modules.lifetime import Provision
 from quantum.tasks import TaskSet
 from quantum.wire.h2 import H2Settings
+from services.proxy.discovery.resolver import Resolver
 from services.proxy.exchange import Outgoing, attempt
 from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.connection import Connection, Limits
 from services.proxy.transports.dialling import DialSettings, open_socket
+from services.proxy.transports.forward_proxy import ForwardProxy
 from services.proxy.transports.h2.channels import Channels
 from services.proxy.transports.h2.exchange import Multiplexing
 from services.proxy.transports.pool import ConnectionPool
+from services.proxy.transports.proxy_header import encode
 from services.proxy.transports.tls import Security
 from services.proxy.upstreams import Member
 
@@ -82,7 +86,9 @@ class HttpTransport:
             fallback_delay=config.dial_fallback_delay,
             probe_interval=config.keep_alive.probe_interval,
             local_address=config.bind_address,
+            resolver=None if config.resolver is None else Resolver(config.resolver, 0.0),
         )
+        self._forward = _forward_proxy(config, provision.path)
         self._limits = Limits(
             max_head_bytes=config.max_response_header_size or 10 * 1024 * 1024,
             header_timeout=config.response_header_timeout,
@@ -101,6 +107,10 @@ class HttpTransport:
                 read_timeout=self._limits.read_timeout,
                 tunnels_by_h2=self._is_h2c or "1.1" not in self._config.versions,
             ).attempt
+        if self._config.proxy_protocol:
+            return self._attempt_announced
+        if self._forward is not None:
+            return self._attempt_forwarded
         if self._security is not None and self._security.is_named_by_request:
             return self._attempt_named
         return self._send
@@ -134,21 +144,25 @@ class HttpTransport:
         if oldest is not None:
             self._tasks.start(self._pools.pop(oldest).aclose())
 
-    def _make_pool(self, address: str, name: str) -> ConnectionPool:
+    def _make_pool(self, address: str, name: str, first: bytes = b"") -> ConnectionPool:
         keep, target = self._config.keep_alive, NetworkAddress.parse(address)
         dial = partial(self._dial, target)
-        if name:
-            dial = partial(self._dial, target, name=name)
+        if name or first:
+            dial = partial(self._dial, target, name=name, first=first)
         timeout = self._config.dial_timeout
         if self.is_tls_to(address) and self._security is not None:
             timeout += self._security.handshake_timeout
         pool = ConnectionPool(
             dial,
             dial_timeout=timeout,
-            max_idle=keep.max_idle_conns_per_host if keep.enabled else 0,
+            max_idle=keep.max_idle_conns_per_host if keep.enabled and not first else 0,
             max_open=self._config.max_conns_per_host,
             idle_timeout=keep.idle_timeout,
         )
+        if keep.max_idle_conns:
+            pool.on_idle = self._bound_idle
+        if first:
+            return pool
         if self._is_h2c or (self._multiplexes and self.is_tls_to(address)):
             pool.channels = Channels(
                 partial(self._negotiate, target, name),
@@ -169,15 +183,57 @@ class HttpTransport:
         named.pool = self.pool(member.address, self._security.name_for(outgoing.request))
         return await self._send(named, outgoing, senders)
 
+    async def _attempt_announced(
+        self, member: Member, outgoing: Outgoing, senders: TaskSet
+    ) -> Response:
+        """Send on a connection of its own that begins with a PROXY header for this client."""
+        request = outgoing.request
+        name = "" if self._security is None else self._security.name_for(request)
+        header = encode(self._config.proxy_protocol, request.connection)
+        announced = copy.copy(member)
+        announced.pool = self._make_pool(member.address, name, header)
+        return await attempt(announced, outgoing, senders)
+
+    async def _attempt_forwarded(
+        self, member: Member, outgoing: Outgoing, senders: TaskSet
+    ) -> Response:
+        """Send through the proxy: in a tunnel, or with the whole URL to the proxy itself."""
+        assert self._forward is not None
+        if self._is_tunnelled(NetworkAddress.parse(member.address)):
+            return await self._send(member, outgoing, senders)
+        target, headers = outgoing.target, outgoing.headers
+        path = outgoing.request.target if target is None else target
+        outgoing.target = f"http://{member.host_port.decode()}{path}"
+        if self._forward.authorization is not None:
+            outgoing.headers = headers.copy()
+            outgoing.headers.set(b"proxy-authorization", self._forward.authorization)
+        try:
+            return await attempt(member, outgoing, senders)
+        finally:
+            outgoing.target, outgoing.headers = target, headers
+
+    def _is_tunnelled(self, address: NetworkAddress) -> bool:
+        return self._is_h2c or (self._security is not None and self._security.covers(address))
+
+    def _bound_idle(self) -> None:
+        """Close the connection that is idle longest while more than ``max_idle_conns`` are."""
+        pools = self._pools.values()
+        while sum(pool.idle for pool in pools) > self._config.keep_alive.max_idle_conns:
+            min(pools, key=lambda pool: pool.oldest_idle).close_oldest()
+
     # Opening.
 
     async def _dial(
-        self, address: NetworkAddress, on_close: Callable[[Connection], None], name: str = ""
+        self,
+        address: NetworkAddress,
+        on_close: Callable[[Connection], None],
+        name: str = "",
+        first: bytes = b"",
     ) -> Connection:
         """Open a connection that speaks HTTP/1.1."""
         make = partial(Connection, asyncio.get_running_loop(), self._limits, on_close)
         context = None if self._security is None else self._security.plain
-        connection = await self._open(address, name, context, make)
+        connection = await self._open(address, name, context, make, first)
         assert isinstance(connection, Connection)
         return connection
 
@@ -210,11 +266,15 @@ class HttpTransport:
         name: str,
         context: ssl.SSLContext | None,
         make: Callable[[], asyncio.Protocol],
+        first: bytes = b"",
     ) -> asyncio.Protocol:
         loop = asyncio.get_running_loop()
-        sock = await open_socket(address, self._dialling)
+        near = address if self._forward is None else self._forward.address
+        sock = await open_socket(near, self._dialling, first)
         security = self._security
         try:
+            if self._forward is not None and self._is_tunnelled(address):
+                await self._forward.connect(sock, address.host_port())
             if security is None or not security.covers(address):
                 _, protocol = await loop.create_connection(make, sock=sock)
                 return protocol
@@ -230,6 +290,15 @@ class HttpTransport:
             _close(sock)
             raise
         return protocol
+
+
+def _forward_proxy(config: HttpTransportConfig, path: str) -> ForwardProxy | None:
+    if not config.proxy_url:
+        return None
+    try:
+        return ForwardProxy(config.proxy_url)
+    except ValueError as error:
+        raise ConfigError(f"{path}.forward_proxy_url", str(error)) from error
 
 
 def _close(sock: socket.socket) -> None:

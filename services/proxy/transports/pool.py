@@ -7,6 +7,7 @@ the connection itself to decide between keeping and closing it, so no caller can
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import ssl
 from collections import deque
@@ -49,6 +50,8 @@ class ConnectionPool:
         self._open: set[Connection] = set()
         self._dialing = 0
         self._sweep: asyncio.TimerHandle | None = None
+        self.on_idle: Callable[[], None] | None = None
+        """Called when a connection has become idle, where idle ones are counted over all pools."""
         self.channels: Channels | None = None
         """Connections to the same address that speak HTTP/2, where it may."""
 
@@ -96,12 +99,23 @@ class ConnectionPool:
             self._idle.append(connection)
             if self._sweep is None:
                 self._sweep = self._loop.call_later(self._idle_timeout / 2, self._close_expired)
+            if self.on_idle is not None:
+                self.on_idle()
         elif connection.is_fit:
             connection.close()
         else:
             connection.abort()
         if self._waiters:
             self._wake()
+
+    @property
+    def oldest_idle(self) -> float:
+        """The loop's time at which the connection that is idle longest became so; infinity for none."""
+        return self._idle[0].idle_since if self._idle else math.inf
+
+    def close_oldest(self) -> None:
+        """Close the connection that is idle longest."""
+        self._idle.popleft().close()
 
     async def aclose(self) -> None:
         """Close idle connections and take none back; those in use end with their requests."""

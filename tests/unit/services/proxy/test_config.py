@@ -37,8 +37,8 @@ def test_the_defaults_are_caddys():
     [
         ({"Verbose_Logs": True}, "here.Verbose_Logs"),
         (
-            {"transport": {"protocol": "http", "proxy_protocol": "v2"}},
-            "here.transport.proxy_protocol",
+            {"transport": {"protocol": "http", "expect_continue_timeout": "1s"}},
+            "here.transport.expect_continue_timeout",
         ),
     ],
 )
@@ -77,6 +77,12 @@ def test_what_is_not_built_yet_may_be_switched_off():
         ({"transport": {"protocol": "http", "versions": ["h2c"], "tls": {}}}, "over TLS"),
         ({"transport": {"protocol": "http", "local_address": "here"}}, "here"),
         ({"transport": {"protocol": "http", "versions": ["4"]}}, "none of"),
+        ({"transport": {"protocol": "http", "proxy_protocol": "v3"}}, "v1"),
+        (
+            {"transport": {"protocol": "http", "proxy_protocol": "v1", "versions": ["h2c"]}},
+            "needs HTTP/1.1",
+        ),
+        ({"transport": {"protocol": "http", "network_proxy": {"from": "url"}}}, "url"),
         ({"load_balancing": {"selection_policy": {"policy": "round-robin"}}}, "round_robin"),
     ],
 )
