@@ -129,6 +129,9 @@ class Log(Protocol[P]):
     async def bounds(self) -> tuple[int, int]:
         """Return the first and the last sequence held; (1, 0) when empty."""
 
+    async def purge(self, through: int) -> None:
+        """Drop the entries up to that sequence; those behind it keep theirs."""
+
     async def identity(self) -> str:
         """Return what tells this log from one that was lost and made anew under the same key."""
 

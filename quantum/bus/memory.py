@@ -320,6 +320,12 @@ class _MemoryLog(Generic[P]):
         self._bus.require()
         return self._state.first, len(self._state.entries)
 
+    async def purge(self, through: int) -> None:
+        """Drop entries."""
+        self._bus.require()
+        state = self._state
+        state.first = max(state.first, min(through, len(state.entries)) + 1)
+
     async def identity(self) -> str:
         """Return the mark of its making."""
         self._bus.require()

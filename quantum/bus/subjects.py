@@ -215,11 +215,12 @@ ROOMS = Bucket(
 )
 SECRETS = Bucket("quantum_secrets", ClusterSecret, "Secrets shared by the deployment's processes")
 STANDINGS = Bucket("quantum_standings", UpstreamStanding, "The health of every upstream")
-PROBERS = Bucket(
-    "quantum_probers", ProbeLease, "Which health process checks an upstream", ttl=3.0
-)
+PROBERS = Bucket("quantum_probers", ProbeLease, "Which health process checks an upstream", ttl=3.0)
 UPSTREAM_SETS = Bucket(
-    "quantum_upstream_sets", UpstreamSet, "The upstreams that proxies found by themselves", ttl=120.0
+    "quantum_upstream_sets",
+    UpstreamSet,
+    "The upstreams that proxies found by themselves",
+    ttl=120.0,
 )
 CERTIFICATES = Bucket("quantum_certificates", CertificateReady, "Which certificates exist")
 CHALLENGES = Bucket(
@@ -231,6 +232,9 @@ REVISIONS = Bucket(
 SHARES = Stream("quantum_share", ShareOperation, "The operations of one synced folder, in order")
 SHARE_CONTENTS = ObjectStore(
     "quantum_share_contents", "Chunks of synced files, for replicas without a shared disk"
+)
+SHARE_SNAPSHOTS = ObjectStore(
+    "quantum_share_snapshots", "What a share was where its log begins, once the start was dropped"
 )
 
 CONFIG_APPLIED = Subject(

@@ -256,6 +256,12 @@ async def a_chain_is_stored_behind_what_it_expects(world: BusWorld) -> None:
     await _expect(Conflict, log.append_all(late, expected_last=7, op_ids=["l1", "l2"]))
     assert await log.bounds() == (1, 200)
     assert await log.identity() == await log.identity() != ""
+    await log.purge(150)
+    assert await log.bounds() == (151, 200)
+    left: list[tuple[int, str]] = []
+    await _take(log, 0, 50, left)
+    assert left[0] == (151, "150")
+    assert await log.append(Word(text="next"), expected_last=200) == 201
 
 
 async def blobs_are_kept_by_name(world: BusWorld) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from quantum.config.model import StrictModel
 from quantum.config.units import ByteSize, Duration, Secret
@@ -29,10 +29,11 @@ class FileSyncConfig(StrictModel):
     ``allowed_origins`` are web origins beside the handler's own that may connect and write.
     ``content``: where replicas without a shared disk find contents; "bus" is NATS's object store.
     ``quiet``: how long a file changed on the disk must be left alone before it is read, by glob.
-    ``token_key`` signs tokens; with it, who has none may nothing, or only read (``require_token``).
+    ``token_key`` signs tokens (or the file that has it); with it, who has none may nothing, or only read (``require_token``).
     Limits: 0 is none. ``max_rate`` is requests and messages a second for each client address;
     deleting more than ``max_delete_files``, or ``max_delete_percent`` of all, within a minute wants a
-    confirmation; ``quota`` bounds the sum of all files.
+    confirmation; ``quota`` bounds the sum of all files. History is kept for ``history_age`` and at least
+    for the last ``history_operations``; what is older than both cannot be restored or resumed from.
     """
 
     root: str = Field(min_length=1)
@@ -47,8 +48,11 @@ class FileSyncConfig(StrictModel):
     max_delete_files: int = Field(default=500, ge=0)
     max_delete_percent: int = Field(default=50, ge=0, le=100)
     content: Literal["disk", "bus"] = "disk"
+    history_age: Duration = 0.0
+    history_operations: int = Field(default=0, ge=0)
     quiet: dict[str, Duration] = Field(default_factory=dict)
     token_key: Secret | None = None
+    token_key_file: str = ""
     require_token: Literal["all", "write"] = "all"  # noqa: S105 - a rule, no secret
     revoked_tokens: list[str] = Field(default_factory=list)
 
@@ -65,6 +69,12 @@ class FileSyncConfig(StrictModel):
         if value is not None and len(value.reveal()) < SHORTEST_KEY:
             raise ValueError(f"a key needs at least {SHORTEST_KEY} characters")
         return value
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> FileSyncConfig:
+        if self.token_key is not None and self.token_key_file:
+            raise ValueError("give token_key or token_key_file, not both")
+        return self
 
     @field_validator("allowed_origins")
     @classmethod

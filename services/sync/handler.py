@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from quantum.errors import HttpError
+from quantum.config.units import Secret
+from quantum.errors import ConfigError, HttpError
 from quantum.http.handler import Handler
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
@@ -14,7 +16,7 @@ from services.sync.access.tokens import ANYONE, NOBODY, READER, Principal, Token
 from services.sync.api.call import Desk
 from services.sync.api.operating import Operator
 from services.sync.api.rest import Rest
-from services.sync.config import FileSyncConfig
+from services.sync.config import SHORTEST_KEY, FileSyncConfig
 from services.sync.live.client import Client
 from services.sync.live.hub import Hub
 from services.sync.origin import is_welcome
@@ -34,6 +36,7 @@ class FileSync:
         opened = shares.open(config)
         provision.on_cleanup(opened.aclose)
         self._config = config
+        self._key = _key(config)
         self._share: Share = opened.share
         self._hub: Hub = opened.hub
         self._page = Page()
@@ -63,7 +66,7 @@ class FileSync:
 
     def _admit(self, request: Request) -> Principal:
         """Return who asks, by the token that the request carries."""
-        if self._config.token_key is None:
+        if self._key is None:
             return ANYONE
         given = request.headers.get(b"authorization")
         if given is None:
@@ -74,7 +77,7 @@ class FileSync:
         return self._admit_token(given[len(_BEARER) :].strip().decode("latin-1"))
 
     def _admit_token(self, token: str) -> Principal:
-        key = self._config.token_key
+        key = self._key
         if key is None:
             return ANYONE
         share, revoked = self._share, self._config.revoked_tokens
@@ -104,6 +107,19 @@ class FileSync:
         most = self._config.max_clients_per_address
         if most and sum(client.address == address for client in self._hub.clients) >= most:
             raise HttpError(503, "too many clients at this address", ((b"retry-after", b"10"),))
+
+
+def _key(config: FileSyncConfig) -> Secret | None:
+    """Return the key of tokens; ConfigError when its file cannot be used."""
+    if not config.token_key_file:
+        return config.token_key
+    try:
+        text = Path(config.token_key_file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("token_key_file", f"{config.token_key_file}: {error}") from None
+    if len(text) < SHORTEST_KEY:
+        raise ConfigError("token_key_file", f"the key has fewer than {SHORTEST_KEY} characters")
+    return Secret(text)
 
 
 _: type[Handler] = FileSync

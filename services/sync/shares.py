@@ -78,7 +78,16 @@ class Shares:
 
     def _start(self, root: str, name: str, config: FileSyncConfig) -> _Running:
         contents = self._contents(root, name, config)
-        share = Share(root, name, self._bus, self.clock, self._data_dir, contents, _quiet(config))
+        share = Share(
+            root,
+            name,
+            self._bus,
+            self.clock,
+            self._data_dir,
+            contents,
+            _quiet(config),
+            (config.history_age, config.history_operations),
+        )
         hub = Hub(share, self.clock, self.metrics)
         share.listen(hub.announce)
         share.start()

@@ -98,6 +98,15 @@ class NatsLog(Generic[P]):
                 last = outcome
         return last
 
+    async def purge(self, through: int) -> None:
+        """Drop entries."""
+
+        async def purge(session: Session) -> None:
+            await self._ensure(session)
+            await session.jetstream.purge_stream(self._name, seq=through + 1)
+
+        await self._link.call(purge)
+
     async def identity(self) -> str:
         """Return when the stream was made."""
 

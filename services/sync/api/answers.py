@@ -13,7 +13,7 @@ from services.sync.access.limits import NeedsConfirmation, TooFast
 from services.sync.access.tokens import TokenRefused
 from services.sync.disk.folder import InTheWay, NotThere
 from services.sync.disk.incoming import TooLarge
-from services.sync.share.conditions import Conflicted
+from services.sync.rules.conditions import Conflicted
 from services.sync.share.paths import PathRefused
 
 _CODES = {

@@ -20,11 +20,11 @@ from services.sync.api.answers import Refused
 from services.sync.config import FileSyncConfig
 from services.sync.live.metrics import LiveMetrics
 from services.sync.protocol import SERVER, rfc3339
-from services.sync.share.changes import Author
-from services.sync.share.conditions import Condition
+from services.sync.rules.changes import Author
+from services.sync.rules.conditions import Condition
+from services.sync.rules.tree import Node
 from services.sync.share.paths import parse_path
 from services.sync.share.share import Share
-from services.sync.share.tree import Node
 
 LARGEST_COMMAND = 64 * 1024
 """Bytes of a JSON request: two paths with room to spare."""

@@ -22,10 +22,10 @@ from services.sync.api.writing import change, guarded_removal, receive, wish_of,
 from services.sync.content.reading import ContentBody
 from services.sync.disk.folder import NotThere
 from services.sync.protocol import nanoseconds, rfc3339
-from services.sync.share import changes
+from services.sync.rules import changes
+from services.sync.rules.tree import Node
 from services.sync.share.history import version_at
 from services.sync.share.paths import parse_path
-from services.sync.share.tree import Node
 
 LARGEST_PAGE = 10_000
 """Entries of one answer to ``/api/list``: some 2 MB of JSON; the rest is behind ``Link: rel="next"``."""

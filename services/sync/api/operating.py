@@ -15,9 +15,9 @@ from services.sync.access.tokens import Principal
 from services.sync.api.answers import REFUSALS, Refused, refused
 from services.sync.api.call import Desk
 from services.sync.api.writing import change, guarded_removal
-from services.sync.share import changes
-from services.sync.share.conditions import ALWAYS, Condition
-from services.sync.share.operations import content_of
+from services.sync.rules import changes
+from services.sync.rules.conditions import ALWAYS, Condition
+from services.sync.rules.operations import content_of
 from services.sync.share.paths import parse_path
 
 

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from quantum.http.message import Response
 from services.sync.api.answers import Refused, answer_json
 from services.sync.api.call import Call, Desk
-from services.sync.share.changes import Plan, View
-from services.sync.share.draft import Draft
+from services.sync.rules.changes import Plan, View
+from services.sync.rules.draft import Draft
+from services.sync.rules.operations import content_of
+from services.sync.rules.restoring import plan_restore
 from services.sync.share.history import Event, deleted_files, events, sequence_at, tree_at
-from services.sync.share.operations import content_of
 from services.sync.share.paths import parse_path
-from services.sync.share.restoring import plan_restore
 
 MOST_EVENTS = 1000
 
@@ -130,7 +130,7 @@ class Past:
             if asked.time.tzinfo is None:
                 raise Refused(400, "time needs a time zone")
             seq = await asyncio.to_thread(sequence_at, share.index, asked.time)
-        if seq > share.tree.head or share.index.first() > 1:
+        if seq > share.tree.head or seq < share.index.first() - 1:
             raise Refused(410, "the log does not reach there", head=share.tree.head)
         return seq
 

@@ -21,8 +21,8 @@ from services.sync.content.manifest import Manifest
 from services.sync.disk.folder import NotThere
 from services.sync.disk.incoming import TooLarge
 from services.sync.protocol import nanoseconds, rfc3339
+from services.sync.rules.tree import Node
 from services.sync.share.history import version_at
-from services.sync.share.tree import Node
 
 MOST_CHUNKS = 2_000_000
 """Chunks of one content: half a terabyte."""

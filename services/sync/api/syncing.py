@@ -13,8 +13,8 @@ from services.sync.access.patterns import compile_patterns
 from services.sync.api.answers import Refused, answer_json
 from services.sync.api.call import Call, Desk
 from services.sync.live.subscription import Subscription
-from services.sync.share.operations import created, deleted, updated
-from services.sync.share.tree import Node, Operation
+from services.sync.rules.operations import created, deleted, updated
+from services.sync.rules.tree import Node, Operation
 
 LARGEST_MANIFEST = 64 * 1024 * 1024
 """Bytes of a request: some 400,000 files."""

@@ -13,11 +13,11 @@ from services.sync.api.call import Call, Desk, version_fields
 from services.sync.content.manifest import Manifest
 from services.sync.disk.incoming import Incoming, Received, TooLarge
 from services.sync.protocol import nanoseconds
-from services.sync.share import changes
+from services.sync.rules import changes
+from services.sync.rules.conditions import Condition, Conflicted
+from services.sync.rules.operations import content_of
+from services.sync.rules.tree import Node, node_of
 from services.sync.share.committing import Decide
-from services.sync.share.conditions import Condition, Conflicted
-from services.sync.share.operations import content_of
-from services.sync.share.tree import Node, node_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,13 @@ class ChunkDirectory:
         return None if data is None else Manifest.decode(hash, data)
 
     def has(self, name: str) -> bool:
-        """Whether a chunk is here."""
-        return os.path.exists(self._path(CHUNKS, name))
+        """Whether a chunk is here; who asks will need it, so it is not swept away for a day."""
+        path = self._path(CHUNKS, name)
+        try:
+            _refresh(path, os.stat(path).st_mtime)
+        except FileNotFoundError:
+            return False
+        return True
 
     def chunk(self, name: str) -> bytes | None:
         """Return a chunk, None when it is not here or its bytes are not its own any more."""
@@ -162,9 +167,7 @@ class ChunkDirectory:
             status = os.stat(path)
             if status.st_size == len(data):
                 self.saved += len(data)
-                age = time.time() - status.st_mtime  # noqa: TID251 - the file system's own clock
-                if age > REFRESHED:
-                    os.utime(path)  # it is needed again: not abandoned
+                age = _refresh(path, status.st_mtime)
                 return _Was.RECENT if age < UNCERTAIN else _Was.OLD
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -180,6 +183,14 @@ class ChunkDirectory:
                 os.unlink(fresh)
             raise
         return _Was.ABSENT
+
+
+def _refresh(path: str, modified: float) -> float:
+    """Let an old file be young again, since it is needed; return how old it was."""
+    age = time.time() - modified  # noqa: TID251 - the file system's own clock
+    if age > REFRESHED:
+        os.utime(path)
+    return age
 
 
 class _Was(enum.Enum):

@@ -19,7 +19,7 @@ from services.sync.content.manifest import Manifest
 from services.sync.disk.folder import Folder, InTheWay, NotThere
 from services.sync.disk.seen import Seen, SeenTable
 from services.sync.protocol import nanoseconds
-from services.sync.share.tree import Node
+from services.sync.rules.tree import Node
 
 READ_SIZE = 1024 * 1024
 """Bytes read at a time while hashing: large enough that Python's part of the work vanishes."""

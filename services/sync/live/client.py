@@ -32,7 +32,7 @@ from services.sync.access.patterns import Matches, compile_patterns
 from services.sync.access.tokens import Principal, TokenRefused
 from services.sync.live.hub import Hub, operation_frame, text_frame
 from services.sync.live.subscription import Subscription
-from services.sync.share.operations import paths_of
+from services.sync.rules.operations import paths_of
 
 LARGEST_QUEUE = 1024 * 1024
 """Bytes that wait for a client that reads too slowly; then it is cut, and resumes or lists again."""

@@ -16,7 +16,7 @@ from quantum.tasks import TaskSet
 from quantum.wire.websocket import CloseCode, Opcode, encode_frame
 from services.sync import protocol
 from services.sync.live.metrics import LiveMetrics
-from services.sync.share.operations import content_of
+from services.sync.rules.operations import content_of
 
 if TYPE_CHECKING:
     from services.sync.live.client import Client
@@ -85,8 +85,6 @@ class Hub:
         share, metrics = self.share, self.metrics
         metrics.operations.labels(content_of(entry.operation)[0]).inc()
         metrics.head.labels(share.name).set(seq)
-        metrics.pending.labels(share.name).set(len(share.keeper.pending))
-        metrics.saved.labels(share.name).set(share.contents.directory.saved)
         if entry.rule:
             metrics.conflicts.labels("copy").inc()
         self._committed[seq] = self.clock.monotonic()
@@ -126,7 +124,11 @@ class Hub:
     async def _tell_heads(self) -> None:
         while True:
             await self.clock.sleep(HEAD_SECONDS)
-            self.metrics.queued.set(sum(client.queued for client in self.clients))
+            share, metrics = self.share, self.metrics
+            metrics.queued.set(sum(client.queued for client in self.clients))
+            metrics.head.labels(share.name).set(share.tree.head)
+            metrics.pending.labels(share.name).set(len(share.keeper.pending))
+            metrics.saved.labels(share.name).set(share.contents.directory.saved)
             for client in list(self.clients):
                 subscription = client.subscription
                 if subscription is not None and subscription.skipped > subscription.sent:

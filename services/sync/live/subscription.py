@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantum.bus.subjects import ShareOperation
 from services.sync.access.patterns import Matches
 from services.sync.access.tokens import Principal
-from services.sync.share.operations import paths_of
+from services.sync.rules.operations import paths_of
 
 
 class Subscription:

@@ -1,6 +1,6 @@
-"""One synced folder: its files, what is known of them, and the log of its operations.
+"""One replica of one share: its log, its index, and the plain folder if this process keeps it.
 
-What lives here: names and safe access (``paths``, ``folder``), metadata (``tree``), contents on their
-way in (``incoming``), changes made on the disk (``watcher``), the durable log (``journal``) and the
-rule that joins them (``share``). What does not: HTTP and WebSockets.
+What lives here: appending and applying (``share``, ``committing``, ``log``), what is kept of the log
+(``index``, ``history``, ``retention``), keeping the folder (``keeper``, ``caretaker``), and which names
+there can be (``paths``). What does not: HTTP and WebSockets.
 """

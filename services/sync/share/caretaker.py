@@ -18,9 +18,9 @@ from quantum.tasks import TaskSet
 from services.sync.disk.survey import Findings, Found
 from services.sync.disk.watcher import Watcher
 from services.sync.protocol import SERVER
-from services.sync.share.adoption import Verdict, adopt, find_move
-from services.sync.share.changes import Plan, Step, View
-from services.sync.share.draft import Draft
+from services.sync.rules.adoption import Verdict, adopt, find_move
+from services.sync.rules.changes import Plan, Step, View
+from services.sync.rules.draft import Draft
 from services.sync.share.keeper import Keeper
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quantum.bus.subjects import ShareOperation
-from services.sync.share.changes import Plan, View
-from services.sync.share.draft import Draft
-from services.sync.share.operations import content_of
-from services.sync.share.tree import ShareTree
+from services.sync.rules.changes import Plan, View
+from services.sync.rules.draft import Draft
+from services.sync.rules.operations import content_of
+from services.sync.rules.tree import ShareTree
 
 MOST_TOGETHER = 64
 """Wishes of one trip: enough to hide its latency, few enough that the first does not wait for the last."""

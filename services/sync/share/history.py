@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.sync.rules.operations import content_of
+from services.sync.rules.tree import Node, ShareTree, node_of
 from services.sync.share.index import Index, Logged
-from services.sync.share.operations import content_of
-from services.sync.share.tree import Node, ShareTree, node_of
 
 FAR = 1 << 62
 """A sequence beyond all."""
@@ -85,9 +85,9 @@ def _arrived(event: Event) -> bool:
 
 
 def tree_at(index: Index, seq: int) -> ShareTree:
-    """Return the tree right after ``seq``, from the start of the log. Blocks: 3 s for a million."""
-    tree = ShareTree()
-    position = 0
+    """Return the tree right after ``seq``, which the log reaches. Blocks: 3 s for a million operations."""
+    tree = index.base()
+    position = tree.head
     while position < seq:
         batch = index.after(position, READ_AT_ONCE)
         if not batch:
@@ -101,8 +101,8 @@ def tree_at(index: Index, seq: int) -> ShareTree:
 
 
 def sequence_at(index: Index, time: datetime) -> int:
-    """Return the last sequence that was committed by ``time``; 0 when there is none. Blocks."""
-    position, found = 0, 0
+    """Return the last sequence that was committed by ``time``. Blocks."""
+    position = found = index.first() - 1
     while batch := index.after(position, READ_AT_ONCE):
         for logged in batch:
             if logged.entry.at > time:
@@ -114,9 +114,9 @@ def sequence_at(index: Index, time: datetime) -> int:
 
 def deleted_files(index: Index, tree: ShareTree, limit: int) -> list[Event]:
     """Return files that were deleted and are not there again, newest first. Blocks."""
-    past = ShareTree()
+    past = index.base()
     gone: dict[str, Event] = {}
-    position = 0
+    position = past.head
     while batch := index.after(position, READ_AT_ONCE):
         for logged in batch:
             before = dict.fromkeys(_freed(past, logged))

@@ -10,11 +10,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from quantum.bus.subjects import ShareOperation
-from services.sync.share.operations import paths_of
-from services.sync.share.tree import Effect, Node, ShareTree, above
+from services.sync.rules.operations import paths_of
+from services.sync.rules.tree import Effect, Node, ShareTree, above
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS node (path TEXT PRIMARY KEY, size INTEGER, hash TEXT,
 CREATE TABLE IF NOT EXISTS touched (path TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS op (seq INTEGER PRIMARY KEY, op_id TEXT, entry TEXT);
 CREATE TABLE IF NOT EXISTS place (path TEXT, seq INTEGER, PRIMARY KEY (path, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS base (path TEXT PRIMARY KEY, size INTEGER, hash TEXT, modified TEXT,
+  is_directory INTEGER, version INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS op_by_id ON op (op_id);
 """
 FORMAT = "1"
@@ -69,13 +71,13 @@ class Index:
     def load(self, tree: ShareTree) -> None:
         """Fill an empty tree."""
         rows = self._write.execute("SELECT * FROM node ORDER BY path")
-        nodes = (Node(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows)
+        nodes = map(_node, rows)
         touched = dict(self._write.execute("SELECT path, seq FROM touched"))
         tree.load(_outermost_first(nodes), touched, int(self._meta("head") or 0))
 
     def reset(self, log_id: str) -> None:
         """Begin anew, as a copy of another log."""
-        for table in ("meta", "node", "touched", "op", "place"):
+        for table in ("meta", "node", "touched", "op", "place", "base"):
             self._write.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
         self._set("log", log_id)
         self._set("format", FORMAT)
@@ -91,10 +93,29 @@ class Index:
         removed = [(path,) for path in effect.removed]
         write.executemany("DELETE FROM node WHERE path = ?", removed)
         write.executemany("DELETE FROM touched WHERE path = ?", removed)
-        put = [(n.path, n.size, n.hash, n.modified, n.is_directory, n.version) for n in effect.put]
-        write.executemany("REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?)", put)
+        write.executemany("REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?)", map(_row, effect.put))
         write.executemany("REPLACE INTO touched VALUES (?, ?)", effect.touched)
         self._set("head", str(seq))
+
+    def trim(self, base: ShareTree) -> None:
+        """Drop the operations up to ``base.head``: the tree they made takes their place. Blocks."""
+        write = self._write
+        write.execute("DELETE FROM op WHERE seq <= ?", (base.head,))
+        write.execute("DELETE FROM place WHERE seq <= ?", (base.head,))
+        write.execute("DELETE FROM base")
+        rows = map(_row, base.nodes.values())
+        write.executemany("REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._set("base", str(base.head))
+        self.commit()
+
+    def begin_at(self, base: ShareTree) -> None:
+        """Take over a tree as the state from which the log goes on. Blocks."""
+        self._write.execute("DELETE FROM node")
+        self._write.execute("DELETE FROM touched")
+        rows = map(_row, base.nodes.values())
+        self._write.executemany("REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._set("head", str(base.head))
+        self.trim(base)
 
     def _set(self, key: str, value: str) -> None:
         self._write.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
@@ -113,9 +134,25 @@ class Index:
     # Reading what was committed.
 
     def first(self) -> int:
-        """Return the oldest sequence that is here, 1 when there is none."""
-        row = self._read.execute("SELECT min(seq) FROM op").fetchone()
-        return int(row[0] or 1)
+        """Return the oldest sequence that is here, or would be."""
+        row = self._read.execute("SELECT value FROM meta WHERE key = 'base'").fetchone()
+        return int(row[0]) + 1 if row is not None else 1
+
+    def base(self) -> ShareTree:
+        """Return the tree before the oldest operation that is here."""
+        tree = ShareTree()
+        rows = self._read.execute("SELECT * FROM base").fetchall()
+        tree.load(_outermost_first(map(_node, rows)), {}, self.first() - 1)
+        return tree
+
+    def hashes(self) -> set[str]:
+        """Return every content that an operation here, or the tree before them, speaks of."""
+        found = {row[0] for row in self._read.execute("SELECT hash FROM base")}
+        for (text,) in self._read.execute("SELECT entry FROM op"):
+            operation = ShareOperation.model_validate_json(text).operation
+            for body in operation.values():
+                found.add(body.get("metadata", {}).get("hash", ""))
+        return found
 
     def after(self, seq: int, limit: int) -> list[Logged]:
         """Return the operations after a sequence, in order."""
@@ -144,6 +181,14 @@ class Index:
 
 def _logged(rows: Iterable[tuple[int, str]]) -> list[Logged]:
     return [Logged(seq, ShareOperation.model_validate_json(text)) for seq, text in rows]
+
+
+def _row(node: Node) -> tuple[object, ...]:
+    return (node.path, node.size, node.hash, node.modified, node.is_directory, node.version)
+
+
+def _node(row: tuple[Any, ...]) -> Node:
+    return Node(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
 
 
 def _outermost_first(nodes: Iterable[Node]) -> Iterator[Node]:

@@ -19,10 +19,10 @@ from services.sync.disk.folder import Folder, InTheWay, NotThere
 from services.sync.disk.plain import ContentMissing, PlainDirectory
 from services.sync.disk.seen import SeenTable
 from services.sync.disk.survey import Found, Survey
-from services.sync.share.changes import Author, conflict_copy
-from services.sync.share.operations import content_of
+from services.sync.rules.changes import Author, conflict_copy
+from services.sync.rules.operations import content_of
+from services.sync.rules.tree import Effect, Node, Operation, ShareTree
 from services.sync.share.paths import HIDDEN
-from services.sync.share.tree import Effect, Node, Operation, ShareTree
 
 _log = structlog.get_logger("quantum.sync")
 

@@ -46,6 +46,10 @@ class ShareLog:
         first, last = await log.bounds()
         return await log.identity(), first, last
 
+    async def purge(self, through: int) -> None:
+        """Drop the start. BusUnavailable."""
+        await (await self._open()).purge(through)
+
     async def follow(
         self, after: Callable[[], int], hear: Callable[[Entry[ShareOperation]], Awaitable[None]]
     ) -> None:

@@ -27,13 +27,14 @@ from services.sync.content.contents import Contents
 from services.sync.content.manifest import Manifest
 from services.sync.disk.folder import Folder, InTheWay
 from services.sync.protocol import SERVER
+from services.sync.rules.changes import Author
+from services.sync.rules.tree import Effect, ShareTree
 from services.sync.share.caretaker import Caretaker
-from services.sync.share.changes import Author
 from services.sync.share.committing import Batch, Committed, Decide, Wish
 from services.sync.share.index import Index
 from services.sync.share.keeper import Keeper
 from services.sync.share.log import ShareLog
-from services.sync.share.tree import Effect, ShareTree
+from services.sync.share.retention import Retention
 
 Listener = Callable[[int, ShareOperation], None]
 """Hears of each operation, in order, with its sequence."""
@@ -68,6 +69,7 @@ class Share:
         data_dir: Path,
         contents: Contents,
         quiet: Callable[[str], float] = lambda path: 0.0,
+        history: tuple[float, int] = (0.0, 0),
     ) -> None:
         self.root = root
         self.name = name
@@ -85,6 +87,7 @@ class Share:
         self._clock = clock
         self._log = structlog.get_logger("quantum.sync").bind(share=name)
         self._stream = ShareLog(bus, name, clock)
+        self.retention = Retention(bus, name, clock, *history)
         self._listeners: list[Listener] = []
         self._waiting: deque[Wish] = deque()
         self._committer: asyncio.Task[None] | None = None
@@ -151,6 +154,10 @@ class Share:
             "keeps_directory": self.keeper.is_keeping,
             "bytes_saved": self.contents.directory.saved,
         }
+
+    async def trim(self) -> None:
+        """Drop what history need not keep; this happens from time to time by itself."""
+        await self.retention.trim(self, self._stream)
 
     def now(self) -> datetime:
         """Return the time that new operations carry."""
@@ -328,16 +335,20 @@ class Share:
         await asyncio.to_thread(self.index.load, self.tree)
         self.log_id = self.index.log_id
         try:
-            identity, _, last = await self._stream.state()
+            identity, first, last = await self._stream.state()
         except BusUnavailable:
             if self.log_id:
                 self._ready.set()  # what was true last can be read without the bus
-            identity, _, last = await self._stream.wait_state()
+            identity, first, last = await self._stream.wait_state()
         if identity != self.log_id:
             self._ready.clear()
             self.tree = ShareTree()
             await asyncio.to_thread(self.index.reset, identity)
             self.log_id = identity
+        if first > self.tree.head + 1:
+            self._ready.clear()
+            self.tree = await self.retention.load(first - 1)
+            await asyncio.to_thread(self.index.begin_at, self.tree)
         self._tasks.start(self._stream.follow(lambda: self.tree.head, self._hear), "follow")
         while self.tree.head < last:
             self._advanced.clear()
@@ -345,6 +356,7 @@ class Share:
         async with self.lock:
             await asyncio.to_thread(self.index.commit)
             self._is_caught_up = True
+        self._tasks.start(self.retention.run(self, self._stream), "retention")
         await self._caretaker.run(self._ready.set)
 
 

@@ -21,7 +21,7 @@ from services.sync.api.call import Call, Desk
 from services.sync.api.writing import Wish, Written, write
 from services.sync.disk.incoming import BATCH, TooLarge
 from services.sync.protocol import rfc3339
-from services.sync.share.conditions import Condition
+from services.sync.rules.conditions import Condition
 from services.sync.uploads.store import KEPT_SECONDS, Busy, NoUpload, Upload, UploadStore, append
 
 CHECKSUMS = ("sha1", "sha256")

@@ -18,7 +18,7 @@ from services.sync.api.call import Desk
 from services.sync.api.writing import Wish, receive, write
 from services.sync.config import FileSyncConfig
 from services.sync.live.metrics import LiveMetrics
-from services.sync.share.conditions import ALWAYS
+from services.sync.rules.conditions import ALWAYS
 from services.sync.shares import Shares
 
 

@@ -116,6 +116,17 @@ async def test_a_weak_key_is_no_configuration(deploy):
             pass
 
 
+async def test_a_key_may_be_in_a_file(deploy, tmp_path):
+    (tmp_path / "key").write_text(KEY + "\n")
+    async with deploy(token_key_file=str(tmp_path / "key")) as share:
+        assert (await share.ask("GET", "/api/list")).status == 401
+        assert (await share.ask("GET", "/api/list", **bearer())).status == 200
+    for wrong in ({"token_key_file": "/nowhere"}, {"token_key_file": "x", "token_key": KEY}):
+        with pytest.raises(Exception, match="token_key"):
+            async with deploy(**wrong):
+                pass
+
+
 async def test_who_asks_too_fast_waits(deploy):
     async with deploy(max_rate=5) as share:
         answers = [await share.ask("GET", "/api/status") for _ in range(15)]

@@ -1,6 +1,9 @@
 """What was written stays: versions, trash, restoring, reasons."""
 
 import json
+import os
+
+from quantum.bus.memory import MemoryBus, MemoryServer
 
 
 async def put(share, path, data=b"x", **fields):
@@ -104,3 +107,41 @@ async def test_why_tells_who_knew_what_by_which_rule(deploy):
         target = "/api/why/" + copy.replace(" ", "%20")
         (event,) = json.loads((await get(share, target))[1])["events"]
         assert (event["who"], event["rule"]) == ("you", "conflict: another version was first")
+
+
+async def test_what_retention_dropped_is_gone_and_said_to_be(deploy, tmp_path):
+    server = MemoryServer()
+    one, two = MemoryBus(server), MemoryBus(server)
+    options = {"share": "s", "content": "bus", "history_operations": 4}
+    async with deploy("one", one, root=str(tmp_path / "1"), **options) as share:
+        for number in range(10):
+            await put(share, "a", f"content {number}".encode())
+        await put(share, "d/b", b"b")
+        inner = share.handler._share
+        for old in (tmp_path / "1/.quantum/chunks").rglob("*"):
+            os.utime(old, (0, 0))
+        await inner.trim()
+        assert inner.index.first() == 9
+        client = await share.connect()
+        for cursor, code in ((7, "rescan"), (8, None)):
+            client.send(
+                {"type": "Subscribe", "client_id": "x", "protocol": 2, "resume_from": cursor}
+            )
+            await client.receive()
+            message = await client.receive()
+            assert message.get("code") == code
+        assert (await get(share, "/api/files/a?version=3"))[0] == 404
+        assert await get(share, "/api/files/a?version=9") == (200, b"content 8")
+        kept = [p for p in (tmp_path / "1/.quantum/chunks").rglob("*") if p.is_file()]
+        assert len(kept) == 4  # "content 7", 8, 9 and "b"
+        assert (await restore(share, path="a", seq=3))[0] == 410
+        assert (await restore(share, path="a", seq=8))[0] == 200
+        assert (tmp_path / "1/a").read_bytes() == b"content 7"
+        async with deploy("two", two, root=str(tmp_path / "2"), **options) as fresh:
+            assert fresh.handler._share.tree.nodes == inner.tree.nodes
+            assert (tmp_path / "2/a").read_bytes() == b"content 7"
+            assert (tmp_path / "2/d/b").read_bytes() == b"b"
+    async with deploy("one", one, root=str(tmp_path / "1"), **options) as again:
+        assert again.handler._share.index.first() >= 9
+    for each in (one, two, server):
+        await each.aclose()

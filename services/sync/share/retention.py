@@ -1,0 +1,123 @@
+"""How far back history goes: the start of a log is dropped once a snapshot stands for it.
+
+The snapshot is on the bus before anything is dropped, so a replica that begins anew takes it and goes
+on from there. Every replica trims its index to what the log still has; the one that keeps the directory
+drops, and sweeps contents that nothing names any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from quantum.bus.api import Bus, Objects
+from quantum.bus.subjects import SHARE_SNAPSHOTS
+from quantum.clock import Clock
+from quantum.errors import BusUnavailable
+from services.sync.content.cutting import LARGEST
+from services.sync.rules.tree import Node, ShareTree
+from services.sync.share.history import sequence_at, tree_at
+from services.sync.share.log import ShareLog
+
+if TYPE_CHECKING:
+    from services.sync.share.share import Share
+
+TRIM_SECONDS = 600.0
+"""Between looks: retention is a matter of days."""
+
+_log = structlog.get_logger("quantum.sync")
+
+
+class SnapshotMissing(Exception):
+    """The start of the log was dropped and nothing stands for it."""
+
+
+class Retention:
+    """What is kept of one share."""
+
+    def __init__(self, bus: Bus, name: str, clock: Clock, age: float, operations: int) -> None:
+        """``age`` in seconds; with both 0 everything is kept."""
+        self._bus = bus
+        self._name = name
+        self._clock = clock
+        self._age = age
+        self._operations = operations
+
+    async def run(self, share: Share, log: ShareLog) -> None:
+        """Trim from time to time, for ever."""
+        while True:
+            try:
+                await self.trim(share, log)
+            except BusUnavailable as error:
+                _log.warning("share_not_trimmed", share=self._name, reason=str(error))
+            await self._clock.sleep(TRIM_SECONDS)
+
+    async def trim(self, share: Share, log: ShareLog) -> None:
+        """Drop what is too old, if this process keeps the directory; then follow what was dropped."""
+        if share.keeper.is_keeping and (self._age or self._operations):
+            last = await asyncio.to_thread(self._last_to_drop, share)
+            if last >= share.index.first():
+                snapshot = await asyncio.to_thread(tree_at, share.index, last)
+                await self._store(snapshot)
+                await log.purge(last)
+                _log.info("share_history_dropped", share=self._name, through=last)
+        _, first, _ = await log.state()
+        if first > share.index.first():
+            base = await asyncio.to_thread(tree_at, share.index, first - 1)
+            async with share.lock:
+                await asyncio.to_thread(share.index.trim, base)
+            if share.keeper.is_keeping:
+                await self._sweep(share)
+
+    def _last_to_drop(self, share: Share) -> int:
+        bounds = []
+        if self._age:
+            bounds.append(
+                sequence_at(share.index, self._clock.now() - timedelta(seconds=self._age))
+            )
+        if self._operations:
+            bounds.append(share.tree.head - self._operations)
+        return min(bounds)
+
+    async def _sweep(self, share: Share) -> None:
+        needed = await asyncio.to_thread(share.index.hashes)
+        needed |= {node.hash for node in list(share.tree.nodes.values())}
+        freed = await asyncio.to_thread(share.contents.directory.sweep, needed)
+        _log.info("share_contents_swept", share=self._name, bytes=freed)
+
+    async def _objects(self) -> Objects:
+        return await self._bus.objects(SHARE_SNAPSHOTS, self._name)
+
+    async def _store(self, tree: ShareTree) -> None:
+        data = await asyncio.to_thread(_encode, tree)
+        pieces = [data[at : at + LARGEST] for at in range(0, len(data), LARGEST)]
+        objects = await self._objects()
+        for number, piece in enumerate(pieces):
+            await objects.put(f"{tree.head}/{number}", piece)
+        await objects.put(str(tree.head), str(len(pieces)).encode())
+
+    async def load(self, seq: int) -> ShareTree:
+        """Return the tree right after ``seq``, where the log begins; SnapshotMissing."""
+        objects = await self._objects()
+        count = await objects.get(str(seq))
+        pieces = [await objects.get(f"{seq}/{n}") for n in range(int(count or b"0"))]
+        whole = [piece for piece in pieces if piece is not None]
+        if not whole or len(whole) != len(pieces):
+            raise SnapshotMissing(f"{self._name}: nothing stands for the log up to {seq}")
+        return await asyncio.to_thread(_decode, b"".join(whole), seq)
+
+
+def _encode(tree: ShareTree) -> bytes:
+    rows = [[n.path, n.size, n.hash, n.modified, n.is_directory, n.version] for n in tree.walk()]
+    return zlib.compress(json.dumps(rows, ensure_ascii=False).encode())
+
+
+def _decode(data: bytes, seq: int) -> ShareTree:
+    tree = ShareTree()
+    tree.load((Node(*row) for row in json.loads(zlib.decompress(data))), {}, seq)
+    return tree
