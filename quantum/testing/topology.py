@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -27,11 +28,21 @@ START_SECONDS = 40.0
 """How long a deployment may take to be ready: eight interpreters on two busy cores."""
 
 
+PORTS = range(10_000, 32_000)
+"""Below the range that the kernel takes the ports of outgoing connections from (32768 on Linux): a
+port that is free now must still be free when a process that takes a second to start binds it."""
+
+
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """Return a port of 127.0.0.1 that nobody listens on now, by TCP or UDP."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(type=kind) as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
         return port
 
 
@@ -96,6 +107,8 @@ class Deployment:
 
     def __enter__(self) -> Deployment:
         self.directory.mkdir(exist_ok=True)
+        # Two deployments on one machine must not meet at the default port.
+        self.document.setdefault("admin", {"listen": f"127.0.0.1:{free_port()}"})
         (self.directory / "config.json").write_text(json.dumps(self.document))
         try:
             self._start_members()

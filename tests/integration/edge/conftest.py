@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from quantum.hop.resolve import SERVICE_REVISION
 from quantum.http.message import Request, Response
 from quantum.testing.certificates import make_certificates
 from quantum.testing.context import TestContext, make_context
+from quantum.testing.topology import free_port
 from services.catalog import parse
 from services.edge.service import EdgeService
 
@@ -174,9 +174,3 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
     made = Edge(context, service, certs)
     yield made
     await made.aclose()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
