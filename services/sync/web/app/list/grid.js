@@ -7,6 +7,7 @@
 import { element } from "../dom.js";
 
 const BEYOND = 8; // rows drawn above and below what is seen: a turn of the wheel shows no gap
+const AWAITED = 3_000; // ms in which what was just made or renamed is expected to appear
 const FRESH = 2_000; // ms that a changed row stays marked
 
 /** Emits "selection" when other entries are selected, "act" {what, entry, event} for what is done to one. */
@@ -18,6 +19,7 @@ export class Grid extends EventTarget {
   #activeIndex = -1;
   #activePath = null;
   #anchor = -1;
+  #wanted = null; // who is to be active as soon as it is there
   #frame = 0;
   #draw;
 
@@ -50,12 +52,14 @@ export class Grid extends EventTarget {
       for (const path of this.selected) if (!there.has(path)) this.selected.delete(path);
       if (this.selected.size !== size) this.#tell();
     }
+    if (this.#wanted && performance.now() < this.#wanted.until) this.activate(this.#wanted.path);
     this.#later();
   }
 
   /** Begin anew: another folder. `active` is the path to begin at. */
   reset(items, active = null) {
     this.selected.clear();
+    this.#wanted = null;
     this.#forget();
     this.items = items;
     this.#activeIndex = active === null ? -1 : items.findIndex((entry) => entry.path === active);
@@ -88,7 +92,14 @@ export class Grid extends EventTarget {
   }
 
   moveBy(rows, mode) { this.moveTo(this.#activeIndex < 0 ? 0 : this.#activeIndex + rows, mode); }
-  activate(path) { const index = this.items.findIndex((entry) => entry.path === path); if (index >= 0) this.moveTo(index, "only"); }
+
+  /** Make `path` the active entry: now, or when it appears within a few seconds. */
+  activate(path) {
+    const index = this.items.findIndex((entry) => entry.path === path);
+    this.#wanted = index < 0 ? { path, until: performance.now() + AWAITED } : null;
+    if (index >= 0) this.moveTo(index, "only");
+  }
+
   indexOf(entry) { return this.items.indexOf(entry); }
   get pageSize() { return Math.max(1, Math.floor(this.scroller.clientHeight / this.rowHeight) - 1); }
   get rowHeight() { return parseFloat(getComputedStyle(this.scroller).getPropertyValue("--row")) || 48; }

@@ -5,6 +5,7 @@ import { conflictOf, freeName, join, sizeText, timeText } from "../format.js";
 import { abilities, share, tree } from "../session.js";
 import { contentOf } from "./content.js";
 import { openDialog } from "./dialog.js";
+import { markDifferences } from "./difference.js";
 import { attempt, toast } from "./toast.js";
 
 /** Every conflict copy that is known, newest first. */
@@ -36,6 +37,8 @@ export async function showConflict(copy) {
   await attempt(() => tree.load(copy.folder));
   const current = tree.entry(place);
   const sides = await Promise.all([side("Current", current), side(`By ${client}`, copy)]);
+  const texts = sides.map(({ node }) => node.querySelector("pre"));
+  if (texts.every(Boolean)) markDifferences(...texts);
   const choice = await openDialog({
     title: `Two contents of “${original}”`, kind: "wide", content: element("div", { class: "sides" }, ...sides.map(({ node }) => node)),
     actions: abilities.canWrite ? [
