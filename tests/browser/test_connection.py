@@ -4,7 +4,6 @@ from pathlib import Path
 
 from tests.browser.conftest import DESKTOP, Watched, at, eventually, row, shows
 
-
 LARGE = 12_000_000
 """Bytes: above what is sent in one piece (8 MiB)."""
 
@@ -21,7 +20,9 @@ def test_a_killed_server_is_found_again_nothing_is_missed_and_an_upload_goes_on(
     page = browser.open(at(folder))
     shows(page, "before.txt")
     offsets: list[int] = []
-    page.on("request", lambda r: offsets.extend(int(o) for o in [r.headers.get("upload-offset")] if o))
+    page.on(
+        "request", lambda r: offsets.extend(int(o) for o in [r.headers.get("upload-offset")] if o)
+    )
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.send("Network.emulateNetworkConditions", LINE)
