@@ -12,9 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from quantum.modules.hosts import host_names
-
 from quantum.config.units import NetworkAddress
+from quantum.modules.hosts import host_names
 from services.certs.material import wildcard_of
 
 MAX_NAME_LENGTH = 253
