@@ -19,7 +19,7 @@ from services.sync.api.rest import Rest
 from services.sync.config import SHORTEST_KEY, FileSyncConfig
 from services.sync.live.client import Client
 from services.sync.live.hub import Hub
-from services.sync.origin import is_welcome
+from services.sync.origin import answer_across_origins, is_welcome
 from services.sync.page import Page
 from services.sync.share.share import Share
 from services.sync.shares import Shares
@@ -52,7 +52,8 @@ class FileSync:
         if path == "/ws":
             return self._accept(request)
         if path == "/api" or path.startswith("/api/"):
-            return await self._rest.handle(request)
+            allowed = self._config.allowed_origins
+            return await answer_across_origins(request, allowed, self._rest.handle)
         return self._page.answer(request)
 
     def _facts(self) -> dict[str, Any]:

@@ -62,7 +62,10 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shares]:
     root = tmp_path_factory.mktemp("shares")
     ports = {name: free_port() for name in ("open", "locked", "read_only")}
     extra: dict[str, dict[str, Any]] = {
-        "open": {"enable_upload": True},
+        "open": {
+            "enable_upload": True,
+            "allowed_origins": [f"http://127.0.0.1:{ports['read_only']}"],
+        },
         "locked": {"enable_upload": True, "token_key": KEY},
         "read_only": {},
     }

@@ -98,6 +98,31 @@ def test_another_page_lists_writes_hears_and_resumes(browser: Watched, folder: P
     assert result["listed"] == [copy]
 
 
+def test_a_page_of_another_origin_uses_the_share_that_allows_it(browser: Watched, folder: Path):
+    browser.expect("412")
+    page = browser.blank()
+    page.goto(f"http://127.0.0.1:{browser.shares.read_only}/plain.html")
+    result = page.evaluate(
+        """async ([origin, folder]) => {
+          const { QuantumSync } = await import(origin + "/quantum-sync.js");
+          const share = new QuantumSync({ paths: [folder + "/**"] }), heard = [];
+          share.addEventListener("change", ({ detail }) => heard.push(detail.path));
+          const live = new Promise((done) => share.addEventListener("rescan", done, { once: true }));
+          share.connect();
+          await live;
+          const { version } = await share.put(folder + "/far.txt", "from afar", { ifNew: true });
+          const refused = await share.put(folder + "/far.txt", "again", { ifNew: true }).catch((error) => error.body.current.size);
+          const [found] = await share.list(folder);
+          while (!heard.length) await new Promise((done) => setTimeout(done, 20));
+          share.close();
+          return [share.base.origin === origin, version === found.version, refused, found.size, heard.length];
+        }""",
+        [f"http://127.0.0.1:{browser.shares.open}", folder.name],
+    )
+    assert result == [True, True, 9, 9, 1]
+    assert (folder / "far.txt").read_text() == "from afar"
+
+
 def test_every_module_of_the_page_is_loaded_early(browser: Watched):
     page = browser.open()
     loaded = set(

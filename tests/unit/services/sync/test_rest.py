@@ -184,6 +184,24 @@ async def test_pages_of_other_origins_may_not_write(deploy):
         assert (await put(share, "b", b"1", origin="https://friend.example")).status == 201
 
 
+async def test_a_page_of_an_allowed_origin_is_let_read_and_asks_first(deploy):
+    async with deploy(allowed_origins=["https://friend.example"]) as share:
+        asked = {"access_control_request_method": "PUT", "access_control_request_headers": "if-match"}
+        first = await share.ask("OPTIONS", "/api/files/a", origin="https://friend.example", **asked)
+        assert first.status == 204
+        assert first.headers.get(b"access-control-allow-origin") == b"https://friend.example"
+        assert first.headers.get(b"access-control-allow-methods") == b"PUT"
+        assert first.headers.get(b"access-control-allow-headers") == b"if-match"
+        missing = await share.ask("GET", "/api/files/none", origin="https://friend.example")
+        assert missing.status == 404
+        assert missing.headers.get(b"access-control-allow-origin") == b"https://friend.example"
+        assert b"ETag" in missing.headers.get(b"access-control-expose-headers")
+        for origin in ("https://evil.example", "null"):
+            answer = await share.ask("OPTIONS", "/api/files/a", origin=origin, **asked)
+            assert answer.status == 405
+            assert answer.headers.get(b"access-control-allow-origin") is None
+
+
 @pytest.mark.parametrize(
     "path",
     [
