@@ -186,7 +186,10 @@ async def test_pages_of_other_origins_may_not_write(deploy):
 
 async def test_a_page_of_an_allowed_origin_is_let_read_and_asks_first(deploy):
     async with deploy(allowed_origins=["https://friend.example"]) as share:
-        asked = {"access_control_request_method": "PUT", "access_control_request_headers": "if-match"}
+        asked = {
+            "access_control_request_method": "PUT",
+            "access_control_request_headers": "if-match",
+        }
         first = await share.ask("OPTIONS", "/api/files/a", origin="https://friend.example", **asked)
         assert first.status == 204
         assert first.headers.get(b"access-control-allow-origin") == b"https://friend.example"
