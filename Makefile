@@ -31,7 +31,7 @@ check: setup ## lint, types, floors, architecture: under a minute
 	$(BIN)/pytest -q tests/architecture
 
 test: setup ## every test that needs no Docker engine
-	$(BIN)/pytest -q -n $(TESTERS) --dist loadfile --reruns 2 --reruns-delay 2
+	$(BIN)/pytest -q -n $(TESTERS) --dist loadfile
 
 e2e-compose: setup ## the end-to-end scenarios against `docker compose up` (needs an engine)
 	$(BIN)/pytest -q tests/e2e -m compose
