@@ -2,12 +2,15 @@
 
 The opening handshake is HTTP's business (``Request.upgrade``); what flows afterwards is read here.
 ``FrameReader`` checks all that the RFC demands of a client and raises ``ProtocolFailure`` with the
-close code to send. Extensions are not negotiated, so reserved bits are errors.
+close code to send. One extension is known: permessage-deflate (RFC 7692), without context from one
+message to the next in either direction, so that an idle connection costs no window and a broadcast is
+compressed once. Other reserved bits are errors.
 """
 
 from __future__ import annotations
 
 import codecs
+import zlib
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -63,6 +66,9 @@ class ProtocolFailure(Exception):
         self.reason = reason
 
 
+_DEFLATED = 0x40
+"""The first reserved bit: the message is compressed (RFC 7692 §6)."""
+_SYNC_TAIL = b"\0\0\xff\xff"
 _OPCODES = {int(opcode): opcode for opcode in Opcode}
 _SENDABLE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 _LANES = [bytes(value ^ key for value in range(256)) for key in range(256)]
@@ -75,16 +81,20 @@ class FrameReader:
         "_buffer",
         "_decoder",
         "_fragments",
+        "_inflates",
         "_is_closed",
+        "_is_deflated",
         "_kind",
         "_needed",
         "_size",
         "limit",
     )
 
-    def __init__(self, limit: int = LARGEST_MESSAGE) -> None:
-        """``limit`` bounds the bytes of one message."""
+    def __init__(self, limit: int = LARGEST_MESSAGE, *, inflates: bool = False) -> None:
+        """``limit`` bounds the bytes of one message, inflated; ``inflates``: RFC 7692 was agreed on."""
         self.limit = limit
+        self._inflates = inflates
+        self._is_deflated = False
         self._buffer: bytearray | None = None
         self._needed = 0
         self._kind: Opcode | None = None
@@ -124,7 +134,7 @@ class FrameReader:
             return -(start + 2)
         first, second = source[start], source[start + 1]
         opcode = _OPCODES.get(first & 0x0F)
-        if opcode is None or first & 0x70:
+        if opcode is None or (first & 0x70 and not self._may_have(first, opcode)):
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "reserved bits or opcode")
         if not second & 0x80:
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "frame without mask")
@@ -145,10 +155,17 @@ class FrameReader:
         if len(source) < end:
             return -end
         payload = unmask(bytes(source[body:end]), bytes(source[position:body]))
+        if first & _DEFLATED:
+            self._is_deflated = True
         message = self._accept(opcode, payload, is_final=bool(first & 0x80))
         if message is not None:
             messages.append(message)
         return end
+
+    def _may_have(self, first: int, opcode: Opcode) -> bool:
+        """Whether the reserved bits mean a compressed message, and it begins here (RFC 7692 §6)."""
+        is_data = opcode in {Opcode.TEXT, Opcode.BINARY}
+        return self._inflates and first & 0x70 == _DEFLATED and is_data
 
     def _check_size(self, opcode: Opcode, length: int) -> None:
         if opcode < Opcode.CLOSE and self._size + length > self.limit:
@@ -162,6 +179,7 @@ class FrameReader:
         if (opcode is Opcode.CONTINUATION) == (self._kind is None):
             raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "fragment out of order")
         if self._kind is None and is_final:
+            payload = self._plain(payload)
             if opcode is Opcode.TEXT and not _is_utf8(payload):
                 raise ProtocolFailure(CloseCode.BAD_DATA, "text is not UTF-8")
             return Message(opcode, payload)
@@ -170,7 +188,7 @@ class FrameReader:
     def _fragment(self, opcode: Opcode, payload: bytes, *, is_final: bool) -> Message | None:
         if self._kind is None:
             self._kind = opcode
-            if opcode is Opcode.TEXT:
+            if opcode is Opcode.TEXT and not self._is_deflated:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
         if self._decoder is not None:
             try:
@@ -182,9 +200,26 @@ class FrameReader:
             self._size += len(payload)
         if not is_final:
             return None
-        message = Message(self._kind, b"".join(self._fragments))
+        is_deflated = self._is_deflated
+        message = Message(self._kind, self._plain(b"".join(self._fragments)))
         self._kind, self._decoder, self._fragments, self._size = None, None, [], 0
+        if is_deflated and message.opcode is Opcode.TEXT and not _is_utf8(message.data):
+            raise ProtocolFailure(CloseCode.BAD_DATA, "text is not UTF-8")
         return message
+
+    def _plain(self, payload: bytes) -> bytes:
+        """Return a whole message inflated, never further than the limit."""
+        if not self._is_deflated:
+            return payload
+        self._is_deflated = False
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = inflater.decompress(payload + _SYNC_TAIL, self.limit + 1)
+        except zlib.error:
+            raise ProtocolFailure(CloseCode.BAD_DATA, "the message does not inflate") from None
+        if len(data) > self.limit:
+            raise ProtocolFailure(CloseCode.TOO_BIG, f"message exceeds {self.limit} bytes inflated")
+        return data
 
     def _close(self, payload: bytes) -> Message:
         self._is_closed = True
@@ -198,14 +233,44 @@ class FrameReader:
         return Message(Opcode.CLOSE, payload[2:], code)
 
 
-def encode_frame(opcode: Opcode, payload: bytes) -> bytes:
+def encode_frame(opcode: Opcode, payload: bytes, *, is_deflated: bool = False) -> bytes:
     """Return one unmasked, unfragmented frame: what a server sends."""
+    first = 0x80 | opcode | (_DEFLATED if is_deflated else 0)
     length = len(payload)
     if length < 126:
-        return bytes((0x80 | opcode, length)) + payload
+        return bytes((first, length)) + payload
     if length < 1 << 16:
-        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
+        return bytes((first, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + length.to_bytes(8, "big") + payload
+
+
+def deflate(payload: bytes) -> bytes:
+    """Return a message compressed by itself, for a frame that ``is_deflated`` (RFC 7692 §7.2.1)."""
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[: -len(_SYNC_TAIL)]
+
+
+def accept_deflate(offers: bytes | None) -> bytes | None:
+    """Return the Sec-WebSocket-Extensions that accepts one of a client's offers, None when none fits.
+
+    An offer fits unless it wants a smaller window of ours, or says something unknown (§7.1).
+    """
+    for offer in (offers or b"").split(b","):
+        name, *parameters = (part.strip() for part in offer.split(b";"))
+        if name == b"permessage-deflate" and all(map(_is_acceptable, parameters)):
+            return b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    return None
+
+
+def _is_acceptable(parameter: bytes) -> bool:
+    name, _, value = parameter.partition(b"=")
+    if name == b"server_max_window_bits":
+        return value.strip(b'"') == b"15"
+    return name in {
+        b"server_no_context_takeover",
+        b"client_no_context_takeover",
+        b"client_max_window_bits",
+    }
 
 
 def encode_close(code: int, reason: str = "") -> bytes:

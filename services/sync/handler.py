@@ -11,6 +11,7 @@ from quantum.http.handler import Handler
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.modules.lifetime import Provision
+from quantum.wire.websocket import accept_deflate
 from services.sync.access.limits import DeletionGuard, Rates
 from services.sync.access.tokens import ANYONE, NOBODY, READER, Principal, TokenRefused, read_token
 from services.sync.api.call import Desk
@@ -99,8 +100,11 @@ class FileSync:
             principal = self._admit(request)
         except TokenRefused as error:
             raise HttpError(401, str(error), ((b"www-authenticate", b"Bearer"),)) from None
-        client = Client(self._hub, self._room, principal, request.client_ip)
-        return Response(101, Headers(), upgrade=client.run)
+        agreed = accept_deflate(request.headers.joined(b"sec-websocket-extensions"))
+        deflates = agreed is not None
+        client = Client(self._hub, self._room, principal, request.client_ip, deflates=deflates)
+        headers = Headers([(b"sec-websocket-extensions", agreed)] if agreed is not None else [])
+        return Response(101, headers, upgrade=client.run)
 
     def _check_room(self, address: str) -> None:
         if len(self._hub.clients) >= self._config.max_clients:

@@ -30,7 +30,7 @@ from services.sync import protocol
 from services.sync.access.limits import TooFast
 from services.sync.access.patterns import Matches, compile_patterns
 from services.sync.access.tokens import Principal, TokenRefused
-from services.sync.live.hub import Hub, operation_frame, text_frame
+from services.sync.live.hub import Hub, operation_message, text_frame
 from services.sync.live.subscription import Subscription
 from services.sync.rules.operations import paths_of
 
@@ -69,17 +69,34 @@ class Client:
     """One WebSocket connection."""
 
     __slots__ = (
-        "_drained", "_hub", "_is_closing", "_is_over", "_is_writing", "_queue", "_reader", "_room",
-        "_stream", "_writer", "address", "client_id", "last_heard", "principal", "queued",
+        "_drained",
+        "_hub",
+        "_is_closing",
+        "_is_over",
+        "_is_writing",
+        "_queue",
+        "_reader",
+        "_room",
+        "_stream",
+        "_writer",
+        "address",
+        "client_id",
+        "deflates",
+        "last_heard",
+        "principal",
+        "queued",
         "subscription",
     )  # fmt: skip
 
-    def __init__(self, hub: Hub, room: Room, principal: Principal, address: str) -> None:
+    def __init__(
+        self, hub: Hub, room: Room, principal: Principal, address: str, *, deflates: bool = False
+    ) -> None:
         """``address`` is the client's: what is limited for each client is counted for it."""
         self._hub = hub
         self._room = room
         self._stream: ByteStream | None = None
-        self._reader = FrameReader(LARGEST_MESSAGE)
+        self._reader = FrameReader(LARGEST_MESSAGE, inflates=deflates)
+        self.deflates = deflates
         self._queue: deque[tuple[bytes, int]] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._drained: asyncio.Event | None = None
@@ -255,7 +272,7 @@ class Client:
             for seq, entry in logged:
                 if subscription.wants(entry):
                     subscription.skipped, subscription.sent = 0, seq
-                    self.send(operation_frame(seq, entry), seq)
+                    self.send(text_frame(operation_message(seq, entry)), seq)
                 else:
                     subscription.skipped = subscription.sent = seq
             if (

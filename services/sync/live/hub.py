@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from quantum.bus.subjects import ShareOperation
 from quantum.clock import Clock
 from quantum.tasks import TaskSet
-from quantum.wire.websocket import CloseCode, Opcode, encode_frame
+from quantum.wire.websocket import CloseCode, Opcode, deflate, encode_frame
 from services.sync import protocol
 from services.sync.live.metrics import LiveMetrics
 from services.sync.rules.operations import content_of
@@ -38,9 +39,36 @@ TIMED = 20_000
 """Operations whose commit time is remembered for the lag: some minutes at the rate a share reaches."""
 
 
+DEFLATED_FROM = 1024
+"""Bytes of a message that is compressed for clients that can: below that the gain is a packet's header,
+and most operations have 400."""
+
+
 def text_frame(message: dict[str, Any]) -> bytes:
     """Return the frame that sends ``message``."""
     return encode_frame(Opcode.TEXT, json.dumps(message, separators=(",", ":")).encode())
+
+
+class Said:
+    """One message for many clients: made when the first one needs it, in the form that each can read."""
+
+    __slots__ = ("_deflated", "_make", "_plain")
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self._plain: bytes | None = None
+        self._deflated: bytes | None = None
+
+    def frame(self, *, deflates: bool) -> bytes:
+        """Return the frame for a client."""
+        if self._plain is None:
+            self._plain = text_frame(self._make())
+        if not deflates or len(self._plain) < DEFLATED_FROM:
+            return self._plain
+        if self._deflated is None:
+            text = json.dumps(self._make(), separators=(",", ":")).encode()
+            self._deflated = encode_frame(Opcode.TEXT, deflate(text), is_deflated=True)
+        return self._deflated
 
 
 class Hub:
@@ -62,8 +90,8 @@ class Hub:
     def announce(self, seq: int, entry: ShareOperation) -> None:
         """Tell every subscriber of an operation."""
         self._count(seq, entry)
-        plain: bytes | None = None
-        full: bytes | None = None
+        plain = Said(lambda: protocol.file_operation(entry.operation, entry.source_client))
+        full = Said(lambda: operation_message(seq, entry))
         for client in list(self.clients):
             subscription = client.subscription
             if subscription is not None:
@@ -72,14 +100,10 @@ class Hub:
                 if not subscription.wants(entry):
                     subscription.skipped = seq
                     continue
-                full = full or operation_frame(seq, entry)
                 subscription.sent = seq
-                client.send(full, seq)
+                client.send(full.frame(deflates=client.deflates), seq)
             elif client.client_id is not None and client.hears(entry):
-                plain = plain or text_frame(
-                    protocol.file_operation(entry.operation, entry.source_client)
-                )
-                client.send(plain)
+                client.send(plain.frame(deflates=client.deflates))
 
     def _count(self, seq: int, entry: ShareOperation) -> None:
         share, metrics = self.share, self.metrics
@@ -136,9 +160,9 @@ class Hub:
                     client.send(text_frame(protocol.ack("head", head=subscription.sent)))
 
 
-def operation_frame(seq: int, entry: ShareOperation) -> bytes:
+def operation_message(seq: int, entry: ShareOperation) -> dict[str, Any]:
     """Return the message of protocol 2 for an operation."""
-    return text_frame({"type": "FileOperation", **protocol.logged_operation(seq, entry)})
+    return {"type": "FileOperation", **protocol.logged_operation(seq, entry)}
 
 
 _PROBE = encode_frame(Opcode.PING, b"")

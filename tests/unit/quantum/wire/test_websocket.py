@@ -9,10 +9,13 @@ from websockets.frames import Frame
 from websockets.frames import Opcode as PeerOpcode
 
 from quantum.wire.websocket import (
+    CloseCode,
     FrameReader,
     Message,
     Opcode,
     ProtocolFailure,
+    accept_deflate,
+    deflate,
     encode_close,
     encode_frame,
     unmask,
@@ -146,3 +149,64 @@ def test_a_close_reason_is_cut_at_a_character():
     data = encode_close(1008, "€" * 60)
     assert data[1] == len(data) - 2 <= 125
     data[4:].decode()
+
+
+def masked(first, payload):
+    length = (
+        bytes([0x80 | len(payload)])
+        if len(payload) < 126
+        else b"\xfe" + len(payload).to_bytes(2, "big")
+    )
+    return bytes([first]) + length + b"mask" + unmask(payload, b"mask")
+
+
+@pytest.mark.parametrize(
+    ("offers", "accepted"),
+    [
+        (b"permessage-deflate", True),
+        (b"permessage-deflate; client_max_window_bits", True),
+        (b"x-unknown, permessage-deflate; server_max_window_bits=15", True),
+        (b"permessage-deflate; server_max_window_bits=10", False),
+        (b"permessage-deflate; server_max_window_bits=10, permessage-deflate", True),
+        (b"permessage-deflate; colour=red", False),
+        (b"", False),
+        (None, False),
+    ],
+)
+def test_an_offer_of_compression_is_taken_if_it_can_be_kept(offers, accepted):
+    assert (accept_deflate(offers) is not None) == accepted
+
+
+def test_a_compressed_message_is_inflated_whole_or_in_fragments():
+    reader = FrameReader(inflates=True)
+    text = ("compressible " * 50).encode()
+    data = deflate(text)
+    assert [m.data for m in reader.feed(masked(0xC1, data))] == [text]
+    parts = masked(0x41, data[:5]) + masked(0x89, b"ping") + masked(0x80, data[5:])
+    assert [(m.opcode, m.data) for m in reader.feed(parts)] == [
+        (Opcode.PING, b"ping"),
+        (Opcode.TEXT, text),
+    ]
+    assert [m.data for m in reader.feed(masked(0x81, b"plain"))] == [b"plain"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (masked(0xC1, deflate(b"\0" * 5_000_000)), CloseCode.TOO_BIG),
+        (masked(0xC1, b"\xff\xff\xff"), CloseCode.BAD_DATA),
+        (masked(0xC1, deflate(b"\xff\xfe")), CloseCode.BAD_DATA),
+        (masked(0x41, deflate(b"a")) + masked(0xC0, b""), CloseCode.PROTOCOL_ERROR),
+        (masked(0xC9, b""), CloseCode.PROTOCOL_ERROR),
+        (masked(0xE1, b""), CloseCode.PROTOCOL_ERROR),
+    ],
+)
+def test_what_compression_must_not_do_fails(frame, code):
+    with pytest.raises(ProtocolFailure) as info:
+        FrameReader(64 * 1024, inflates=True).feed(frame)
+    assert info.value.code == code
+
+
+def test_without_agreement_a_compressed_message_is_an_error():
+    with pytest.raises(ProtocolFailure):
+        FrameReader().feed(masked(0xC1, deflate(b"a")))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import zlib
 
 import pytest
 
@@ -12,7 +13,7 @@ from quantum.errors import HttpError
 from quantum.testing.clock import ManualClock
 from quantum.wire.websocket import Opcode
 
-from .conftest import make_entry, make_request
+from .conftest import WebSocket, make_entry, make_request
 
 FIELDS = {"path", "size", "hash", "modified", "is_directory"}
 
@@ -359,3 +360,23 @@ async def test_a_write_while_the_bus_is_away_is_refused_and_done_when_it_is_repe
         assert (await put(share, "a", b"1")).status == 201
     await bus.aclose()
     await server.aclose()
+
+
+async def test_large_messages_are_compressed_for_who_can_read_it(deploy):
+    async with deploy() as share:
+        offer = {"sec_websocket_extensions": "permessage-deflate; client_max_window_bits"}
+        answer = await share.ask("GET", "/ws", upgrade="websocket", **offer)
+        assert b"no_context_takeover" in answer.headers.get(b"sec-websocket-extensions")
+        modern = WebSocket(answer)
+        share.clients.append(modern)
+        await modern.subscribe()
+        plain = await share.subscriber()
+        path = "/".join(["name" * 50] * 4)
+        source = "p" * 128
+        share.handler._hub.announce(1, make_entry({"Move": {"from": path, "to": path}}, source))
+        told = await plain.receive()
+        first = modern.stream.outgoing[0]
+        _, data = await modern.receive_frame()
+        assert (first, len(data) < 500) == (0xC1, True)
+        inflated = zlib.decompressobj(-15).decompress(data + b"\0\0\xff\xff")
+        assert json.loads(inflated) == told
