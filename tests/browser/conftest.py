@@ -57,7 +57,7 @@ class Shares:
         return make_token(KEY, Claims(**claims))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shares(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shares]:
     root = tmp_path_factory.mktemp("shares")
     ports = {name: free_port() for name in ("open", "locked", "read_only")}
@@ -86,7 +86,7 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shares]:
         yield Shares(deployment, root, **ports)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium(shares: Shares) -> Iterator[Browser]:
     if not has_program("chromium", "chromium"):
         pytest.skip("Debian's chromium is not here and cannot be installed")
