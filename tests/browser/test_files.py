@@ -62,7 +62,7 @@ def test_files_and_folders_that_are_dropped_are_uploaded(
     assert (folder / "album/empty").is_dir()
     assert (folder / "großes ü.bin").read_bytes() == (tmp_path / "großes ü.bin").read_bytes()
     page.get_by_role("button", name="Close the list of uploads").click()
-    assert page.locator("#transfers").is_hidden()
+    page.locator("#transfers").wait_for(state="hidden")
 
 
 def test_an_upload_tells_how_far_it_is_and_can_be_ended(
@@ -176,7 +176,8 @@ def test_entries_are_moved_by_drag_and_by_choosing_a_folder(browser: Watched, fo
     dialog.get_by_role("button", name="deeper").click()
     page.get_by_role("button", name="Move here").click()
     shows(page, "in")
-    eventually((folder / "in/deeper/b.txt").exists)
+    page.get_by_text("Moved “b.txt” to “deeper”.").first.wait_for()
+    assert (folder / "in/deeper/b.txt").exists()
     page.keyboard.press("Control+z")
     shows(page, "in", "b.txt")
 

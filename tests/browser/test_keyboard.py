@@ -43,7 +43,8 @@ def test_a_folder_is_worked_on_by_keys_alone(browser: Watched, folder: Path):
     press("Enter")
     eventually(lambda: page.evaluate(active) == "renamed.txt")
     press("Delete")
-    eventually(lambda: not (folder / "renamed.txt").exists())
+    page.get_by_text("Deleted “renamed.txt”.").first.wait_for()
+    assert not (folder / "renamed.txt").exists()
     press("Control+z")
     eventually((folder / "renamed.txt").exists)
 

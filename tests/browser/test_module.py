@@ -1,9 +1,11 @@
 """quantum-sync.js in pages that are not ours, and the specification's own page."""
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
-from tests.browser.conftest import Watched, eventually
+from tests.browser.conftest import Watched, at, eventually, shows
 
 SNIPPET = """// Connect to WebSocket endpoint
 const ws = new WebSocket('ws://localhost:8080/ws');
@@ -96,6 +98,40 @@ def test_another_page_lists_writes_hears_and_resumes(browser: Watched, folder: P
     assert (result["text"], result["versions"]) == ("four", 3)
     assert (result["missed"], result["rescans"]) == ([["delete", "b.txt", False]], 0)
     assert result["listed"] == [copy]
+
+
+def test_a_server_of_version_1_is_followed_too(browser: Watched, folder: Path):
+    page = browser.blank()
+    lines = []
+
+    def talk(line: Any) -> None:
+        """Let the server hear a client of version 1: it answers as version 1 does."""
+        server = line.connect_to_server()
+        lines.append(line)
+
+        def ask(text: str) -> None:
+            message = json.loads(text)
+            if message["type"] == "Subscribe":
+                message = {"type": "Subscribe", "client_id": message["client_id"]}
+            server.send(json.dumps(message))
+
+        line.on_message(ask)
+
+    page.route_web_socket("**/ws", talk)
+    page.goto(f"http://127.0.0.1:{browser.shares.open}/{at(folder)}")
+    page.wait_for_selector('#connection[data-state="live"]')
+    page.get_by_text("Nothing here yet").wait_for()
+    session = "import('/app/session.js').then(({share}) => [share.cursor, share.state])"
+    assert page.evaluate(session) == [None, "live"]
+    (folder / "one.txt").write_text("1")
+    shows(page, "one.txt")
+    (folder / "one.txt").rename(folder / "two.txt")
+    shows(page, "two.txt")
+    lines[0].close()  # the line is lost, and something happens before there is another
+    page.wait_for_selector('#connection[data-state="offline"]')
+    (folder / "three.txt").write_text("3")
+    page.get_by_role("button", name="Connection").click()
+    shows(page, "three.txt", "two.txt")
 
 
 def test_a_page_of_another_origin_uses_the_share_that_allows_it(browser: Watched, folder: Path):

@@ -5,7 +5,7 @@ import { countText, join, nameOf, parentOf, split } from "./format.js";
 import { badName, confirm, prompt } from "./surfaces/dialog.js";
 import { restoreTo } from "./surfaces/history.js";
 import { pickFolder } from "./surfaces/picker.js";
-import { attempt, toast } from "./surfaces/toast.js";
+import { attempt, forgetUndo, toast } from "./surfaces/toast.js";
 
 const taken = (folder, name) => tree.entry(join(folder, name)) ? "This name is taken." : "";
 
@@ -31,6 +31,7 @@ export async function rename(entry) {
 }
 
 async function moveOne(entry, to) {
+  forgetUndo();
   const metadata = await share.move(entry.path, to, entry.hash ? { ifMatch: entry.hash } : {});
   applyLocally({ kind: "move", path: to, from: entry.path, metadata });
   return true;
@@ -78,6 +79,7 @@ async function undelete(entries, seq) {
 }
 
 async function removeOne(entry) {
+  forgetUndo();
   const condition = entry.isFolder ? {} : { ifMatch: entry.hash };
   try {
     await removePath(entry, condition);

@@ -6,7 +6,7 @@ import { Grid } from "./list/grid.js";
 import { drawRow } from "./list/row.js";
 import { matcher, View } from "./order.js";
 import { currentRoute, folderLink, go } from "./route.js";
-import { abilities, learn, share, tree } from "./session.js";
+import { abilities, learn, patiently, share, tree } from "./session.js";
 import { drawConflicts, knownConflicts } from "./surfaces/conflicts.js";
 import { drawTrash } from "./surfaces/history.js";
 import { preview } from "./surfaces/preview.js";
@@ -42,7 +42,11 @@ async function follow({ active = null } = {}) {
   }
   draw();
   try {
-    await (query ? tree.loadAll() : tree.load(folder));
+    await patiently(() => (query ? tree.loadAll() : tree.load(folder)), {
+      isWanted: () => opened === key,
+      busy: (message) => { problem = `${message[0].toUpperCase()}${message.slice(1)}…`; draw(); },
+    });
+    problem = "";
   } catch (error) {
     if (opened === key && error.name !== "AbortError") problem = error.status === 404 ? "This folder is not there" : error.status === 401 ? "" : error.message;
   }
@@ -75,7 +79,7 @@ function draw() {
 }
 
 function emptyWords() {
-  if (problem) return [problem, "It may have been moved or deleted."];
+  if (problem) return [problem, problem.endsWith("…") ? "It is shown as soon as it is there." : "It may have been moved or deleted."];
   if (query) return ["Nothing found", `No name${route.folder ? " in this folder" : ""} holds “${query}”.`];
   return ["Nothing here yet", abilities.canWrite ? (isTouched ? "Press Upload to put something here." : "Drop files or folders anywhere on this page.") : "What is put into this share appears here by itself."];
 }
@@ -143,7 +147,7 @@ share.addEventListener("change", ({ detail }) => {
   if (!detail.isOwn && parentOf(detail.path) === route.folder) announce(`${WORDS[detail.kind]}: ${detail.path}`);
   if (conflictOf(detail.path) && route.view === "conflicts") showPanel();
 });
-share.addEventListener("rescan", () => { tree.expire(); attempt(learn); follow(); if (route.view !== "files") showPanel(); });
+share.addEventListener("rescan", () => { tree.expire(); attempt(() => patiently(learn)); follow(); if (route.view !== "files") showPanel(); });
 abilities.addEventListener("change", () => { grid.redraw(); draw(); drawViews(); });
 grid.addEventListener("selection", () => draw());
 

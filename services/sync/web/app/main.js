@@ -7,7 +7,7 @@ import { byId, decorate } from "./dom.js";
 import { acceptDrops } from "./drop.js";
 import { begin, grid, onAddress, route, search, sortBy } from "./folder.js";
 import { handle } from "./list/hands.js";
-import { learn, share } from "./session.js";
+import { learn, patiently, share } from "./session.js";
 import { showKeys } from "./surfaces/help.js";
 import { preparePreview } from "./surfaces/preview.js";
 import { attempt, undoLast } from "./surfaces/toast.js";
@@ -50,4 +50,4 @@ acceptDrops({ grid, folder: () => route.view === "files" ? route.folder : null, 
 showConnection();
 begin();
 share.connect(); // it lists once it is live, so that nothing is missed between
-setTimeout(() => { if (share.state !== "live" && share.state !== "unauthorized") { attempt(learn); onAddress(); } }, FIRST_LOOK);
+setTimeout(() => { if (share.state !== "live" && share.state !== "unauthorized") { attempt(() => patiently(learn)); onAddress(); } }, FIRST_LOOK);

@@ -34,3 +34,17 @@ export function useToken(token) {
 export function applyLocally(change) {
   if (share.state !== "live") tree.apply({ from: null, metadata: null, seq: null, version: null, source: share.clientId, isOwn: true, ...change });
 }
+
+/** Do `work`; while the server says that it is busy, say so to `busy(message)` and try again, as long as `isWanted()`. */
+export async function patiently(work, { busy = () => {}, isWanted = () => true } = {}) {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error.status === 503 || error.status === 429) || !isWanted()) throw error;
+      busy(error.message);
+      await new Promise((resolve) => { setTimeout(resolve, 1000 * (error.retryAfter ?? 2)); });
+      if (!isWanted()) throw error;
+    }
+  }
+}

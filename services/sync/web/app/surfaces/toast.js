@@ -15,6 +15,9 @@ export function undoLast() {
   return true;
 }
 
+/** Another thing is being done: what came before is not what "undo" means any more. */
+export function forgetUndo() { undo = null; }
+
 /** Show `text`; `action` is {label, run}. It stays while the pointer or the focus is in it. */
 export function toast(text, { action = null, kind = "" } = {}) {
   const node = element("div", { class: "toast " + kind }, element("p", {}, text));
