@@ -13,6 +13,11 @@ from services.cli.demo import entry_urls, loopback_dials
 from services.cli.list_modules import markdown
 
 ROOT = Path(__file__).parents[3]
+OF_OUR_OWN = {
+    "http.handlers.file_sync",
+    "http.reverse_proxy.selection_policies.peak_ewma",
+}
+"""Modules that Caddy does not know: every other id is spelled as Caddy spells it."""
 EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.json"))
 DEMO = ROOT / "config" / "quantum.json"
 
@@ -78,7 +83,7 @@ def test_every_module_has_a_model_a_summary_and_a_room_of_the_catalog():
         assert spec.load_config().parse, spec.id
         assert spec.summary, spec.id
         assert spec.room in catalog.ROOMS, spec.id
-        assert spec.id in KNOWN_TO_CADDY or spec.id == "http.handlers.file_sync"
+        assert spec.id in KNOWN_TO_CADDY or spec.id in OF_OUR_OWN
 
 
 def test_needs_name_rooms():
