@@ -59,13 +59,23 @@ class Session:
         self._timers: set[asyncio.Timeout] = set()
 
     async def run(self, operation: Callable[[Session], Awaitable[T]]) -> T:
-        """Run ``operation``; TimeoutError after OPERATION_SECONDS or as soon as the session ends."""
-        async with asyncio.timeout(0 if self.ended.is_set() else OPERATION_SECONDS) as timer:
-            self._timers.add(timer)
-            try:
-                return await operation(self)
-            finally:
-                self._timers.discard(timer)
+        """Run ``operation``; TimeoutError after OPERATION_SECONDS or as soon as the session ends.
+
+        A cancellation is heard however it meets the reply: ``asyncio.wait_for`` of Python 3.11, which
+        nats-py waits with, drops one that comes in the same turn, and a loop would never end.
+        """
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
+        try:
+            async with asyncio.timeout(0 if self.ended.is_set() else OPERATION_SECONDS) as timer:
+                self._timers.add(timer)
+                try:
+                    return await operation(self)
+                finally:
+                    self._timers.discard(timer)
+        finally:
+            if task and task.cancelling() > cancels:
+                raise asyncio.CancelledError
 
     def end(self) -> None:
         """Wake everyone who waits for this session. Idempotent."""
