@@ -135,8 +135,11 @@ class Log(Protocol[P]):
     async def identity(self) -> str:
         """Return what tells this log from one that was lost and made anew under the same key."""
 
-    def read(self, after: int) -> AsyncIterator[Entry[P]]:
-        """Yield the entries after that sequence, then new ones as they come; never ends by itself."""
+    def read(self, after: int, known: Callable[[], int] = lambda: 0) -> AsyncIterator[Entry[P]]:
+        """Yield the entries after that sequence, then new ones as they come; never ends by itself.
+
+        An entry up to ``known()``, asked when it comes, is left out: the reader wrote it itself.
+        """
 
 
 class Objects(Protocol):

@@ -331,7 +331,9 @@ class _MemoryLog(Generic[P]):
         self._bus.require()
         return self._state.identity
 
-    async def read(self, after: int) -> AsyncIterator[Entry[P]]:
+    async def read(
+        self, after: int, known: Callable[[], int] = lambda: 0
+    ) -> AsyncIterator[Entry[P]]:
         """Yield what comes after that sequence, across outages."""
         position = after
         while True:
@@ -341,6 +343,8 @@ class _MemoryLog(Generic[P]):
             while position < len(state.entries):
                 data = state.entries[position]
                 position += 1
+                if position <= known():
+                    continue
                 payload = _parse(self._stream.payload, data, self._stream.name)
                 if payload is not None:
                     yield Entry(self._key, payload, position)

@@ -255,6 +255,11 @@ async def a_chain_is_stored_behind_what_it_expects(world: BusWorld) -> None:
     late = [Word(text="late"), Word(text="later")]
     await _expect(Conflict, log.append_all(late, expected_last=7, op_ids=["l1", "l2"]))
     assert await log.bounds() == (1, 200)
+    # As after an acknowledgement that was lost: what is stored is not stored again.
+    assert await log.append_all(words[150:], expected_last=150, op_ids=ids[150:]) == 200
+    other = [f"other-{n}" for n in range(50)]
+    await _expect(Conflict, log.append_all(words[150:], expected_last=150, op_ids=other))
+    assert await log.bounds() == (1, 200)
     assert await log.identity() == await log.identity() != ""
     await log.purge(150)
     assert await log.bounds() == (151, 200)
@@ -262,6 +267,19 @@ async def a_chain_is_stored_behind_what_it_expects(world: BusWorld) -> None:
     await _take(log, 0, 50, left)
     assert left[0] == (151, "150")
     assert await log.append(Word(text="next"), expected_last=200) == 201
+
+
+async def a_reader_is_spared_what_it_knows(world: BusWorld) -> None:
+    """Entries up to what is known when they come are left out; those behind it come."""
+    log = await (await world.connect()).stream(LINES, "known")
+    words = [Word(text=str(n)) for n in range(30)]
+    await log.append_all(words, expected_last=0, op_ids=[f"k-{n}" for n in range(30)])
+    got: list[int] = []
+    async for entry in log.read(0, lambda: 25):
+        got.append(entry.revision)
+        if entry.revision == 30:
+            break
+    assert got == [26, 27, 28, 29, 30]
 
 
 async def blobs_are_kept_by_name(world: BusWorld) -> None:
@@ -379,6 +397,7 @@ BUS_CHECKS: list[Callable[[BusWorld], Awaitable[None]]] = [
     a_bucket_with_a_time_to_live_forgets,
     a_log_gives_every_entry_one_sequence,
     a_chain_is_stored_behind_what_it_expects,
+    a_reader_is_spared_what_it_knows,
     blobs_are_kept_by_name,
     logs_of_two_keys_are_apart,
     a_log_is_read_from_any_place_and_followed,

@@ -8,26 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import structlog
 from nats.errors import Error as NatsError
 from nats.js import api
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 from pydantic import BaseModel, ValidationError
 
 from quantum.bus.api import Conflict, Entry, Stream
 from quantum.bus.nats.feed import Feed, FeedBroken
 from quantum.bus.nats.keyvalue import NO_MESSAGE, ensure_stream
-from quantum.bus.nats.link import Link, Session
+from quantum.bus.nats.link import OPERATION_SECONDS, Link, Session
 from quantum.bus.nats.loop import AGAIN_SECONDS
 
 P = TypeVar("P", bound=BaseModel)
 _log = structlog.get_logger("quantum.bus")
 PIPELINED = 128
 """Appends under way at once: the server's fsyncs and the round trips overlap, buffers stay small."""
+ATOMIC_FROM, MOST_ATOMIC = 12, 1000
+"""Entries that are worth an atomic batch: it costs 3 ms and then 20 µs each, alone each costs 0.2 ms.
+More than 1,000 the server takes in several."""
+ATOMIC_SINCE = (2, 12, 1)
+"""The first nats-server whose batches look at op_ids."""
+_REPEATED = frozenset({10071, 10164, 10201})
+"""The expectation of the last sequence does not hold, or an op_id was stored before."""
 DEDUPE_SECONDS = 120.0
 """How long the server remembers op_ids: longer than any client retries one append."""
 
@@ -49,6 +57,7 @@ class NatsLog(Generic[P]):
             duplicate_window=DEDUPE_SECONDS,
             num_replicas=replicas,
             allow_direct=True,
+            allow_atomic=True,
         )
 
     async def append(self, value: P, *, expected_last: int | None = None, op_id: str = "") -> int:
@@ -84,6 +93,64 @@ class NatsLog(Generic[P]):
         """Store; each expects the one before it, so that nobody else's entry can come between."""
         if not values:
             return expected_last
+        if len(values) >= ATOMIC_FROM and await self._link.call(self._is_atomic):
+            for start in range(0, len(values), MOST_ATOMIC):
+                part = values[start : start + MOST_ATOMIC]
+                ids = op_ids[start : start + MOST_ATOMIC]
+                expected_last = await self._append_batch(part, expected_last, ids)
+            return expected_last
+        return await self._append_each(values, expected_last, op_ids)
+
+    async def _append_batch(
+        self, values: Sequence[P], expected_last: int, op_ids: Sequence[str]
+    ) -> int:
+        """Store all or none, with one fsync (NATS ADR-50); Conflict."""
+        encoded = [value.model_dump_json().encode() for value in values]
+        last = expected_last + len(values)
+
+        async def publish(session: Session) -> int:
+            answer = await self._publish_batch(session, encoded, expected_last, op_ids)
+            if (error := answer.get("error")) is None:
+                return int(answer["seq"])
+            if error.get("err_code") not in _REPEATED:
+                APIError.from_error(error)
+            raise Conflict(str(error.get("description")))
+
+        try:
+            return await self._link.call(publish)
+        except Conflict:
+            # As in ``append``: stored, and the acknowledgement was lost. A batch is there as a whole.
+            if await self._link.call(lambda s: self._op_id_at(s, last)) == op_ids[-1]:
+                return last
+            raise
+
+    async def _publish_batch(
+        self, session: Session, encoded: list[bytes], expected_last: int, op_ids: Sequence[str]
+    ) -> dict[str, Any]:
+        """Send the entries; only the last one is answered."""
+        client, batch = session.client, secrets.token_hex(12)
+        for number, (data, op_id) in enumerate(zip(encoded, op_ids, strict=True), 1):
+            headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+            headers["Nats-Msg-Id"] = op_id
+            if number == 1:
+                headers["Nats-Expected-Last-Sequence"] = str(expected_last)
+            if number < len(encoded):
+                await client.publish(self._subject, data, headers=headers)
+        headers["Nats-Batch-Commit"] = "1"
+        answer = await client.request(
+            self._subject, encoded[-1], timeout=OPERATION_SECONDS, headers=headers
+        )
+        return cast("dict[str, Any]", json.loads(answer.data))
+
+    async def _is_atomic(self, session: Session) -> bool:
+        """Whether the server stores batches as a whole: from version 2.12.1 on."""
+        await self._ensure(session)
+        version = session.client.connected_server_version
+        return (version.major, version.minor, version.patch) >= ATOMIC_SINCE
+
+    async def _append_each(
+        self, values: Sequence[P], expected_last: int, op_ids: Sequence[str]
+    ) -> int:
         # The first one alone: it makes what is missing, and tells whether the others have a chance.
         last = await self.append(values[0], expected_last=expected_last, op_id=op_ids[0])
         for start in range(1, len(values), PIPELINED):
@@ -137,7 +204,9 @@ class NatsLog(Generic[P]):
 
         return await self._link.call(ask)
 
-    async def read(self, after: int) -> AsyncIterator[Entry[P]]:
+    async def read(
+        self, after: int, known: Callable[[], int] = lambda: 0
+    ) -> AsyncIterator[Entry[P]]:
         """Yield what comes after that sequence, across outages."""
         position = after
         while True:
@@ -151,6 +220,8 @@ class NatsLog(Generic[P]):
                         if message is None:
                             continue
                         position = message.metadata.sequence.stream
+                        if position <= known():
+                            continue
                         value = self._parse(message.data, position)
                         if value is not None:
                             yield Entry(self._key, value, position)

@@ -128,13 +128,7 @@ class Call:
     def modified(self, received_ns: int) -> str:
         """Return the time of the content: the one the client gives, else when it came."""
         value = self.request.headers.get(b"sync-modified")
-        if value is None:
-            return rfc3339(received_ns)
-        try:
-            given = datetime.fromisoformat(value.decode("latin-1"))
-            return rfc3339(round(given.astimezone(UTC).timestamp() * 1_000_000) * 1000)
-        except (ValueError, OverflowError):
-            raise Refused(400, "Sync-Modified must be an RFC 3339 time") from None
+        return rfc3339(received_ns) if value is None else modified_of(value.decode("latin-1"))
 
     def number(self, name: str, default: int, most: int) -> int:
         """Return a number of the query from 1 to ``most``."""
@@ -153,6 +147,15 @@ class Call:
             raise Refused(400, f"the body is not as expected: {place}: {first['msg']}") from None
         except ValueError as error:
             raise Refused(413, str(error)) from None
+
+
+def modified_of(text: str) -> str:
+    """Return the time that a client gives a content, in our form; Refused 400."""
+    try:
+        given = datetime.fromisoformat(text)
+        return rfc3339(round(given.astimezone(UTC).timestamp() * 1_000_000) * 1000)
+    except (ValueError, OverflowError):
+        raise Refused(400, "a time must be an RFC 3339 time") from None
 
 
 def version_fields(node: Node) -> list[Field]:

@@ -13,7 +13,9 @@ from quantum.http.message import Request, Response
 from services.sync.access.limits import Rates
 from services.sync.access.tokens import Principal
 from services.sync.api.answers import REFUSALS, Refused, answer_json, full, refusal
+from services.sync.api.batch import Batch
 from services.sync.api.call import Call, Desk
+from services.sync.api.fetch import Fetch
 from services.sync.api.files import Files
 from services.sync.api.past import Past
 from services.sync.api.pieces import Pieces
@@ -26,7 +28,7 @@ READY_SECONDS = 5.0
 
 Route = Callable[[Call], Awaitable[Response]]
 
-_READING_POSTS = frozenset({"sync"})
+_READING_POSTS = frozenset({"sync", "fetch"})
 """POSTs that change nothing."""
 
 
@@ -47,7 +49,7 @@ class Rest:
         self._admit = admit
         self._facts = facts
         files, syncing, past, pieces = Files(desk), Syncing(desk), Past(desk), Pieces(desk)
-        uploads = Uploads(desk)
+        uploads, batch = Uploads(desk), Batch(desk)
         self._with_path: dict[str, dict[str, Route]] = {
             "files": {"GET": files.read, "PUT": files.write, "DELETE": files.delete},
             "dirs": {"PUT": files.make_directory, "DELETE": files.delete},
@@ -60,6 +62,8 @@ class Rest:
         self._plain: dict[str, dict[str, Route]] = {
             "list": {"GET": files.list},
             "upload": {"POST": files.upload},
+            "batch": {"POST": batch.write},
+            "fetch": {"POST": Fetch(desk).read},
             "move": {"POST": files.move},
             "sync": {"POST": syncing.sync},
             "trash": {"GET": past.trash},

@@ -6,22 +6,20 @@ share the directory write the same bytes to the same name.
 
 from __future__ import annotations
 
-import ctypes
 import enum
 import hashlib
+import io
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from services.sync.content.cutting import LARGEST, cut, hash_of
+from services.sync.content.cutting import LARGEST, SMALLEST, cut, hash_of
 from services.sync.content.manifest import EMPTY, Manifest
+from services.sync.disk.folder import SYNCED_ONE_BY_ONE, sync_file_system
 
 CHUNKS, MANIFESTS = "chunks", "manifests"
-
-SYNCED_ONE_BY_ONE = 16
-"""Up to so many new files are synced each by itself; more of them cost less by syncing the file system."""
 
 ABANDONED = 24 * 3600.0
 """Seconds after which what no version names may go: the longest that an upload may take."""
@@ -29,8 +27,6 @@ ABANDONED = 24 * 3600.0
 UNCERTAIN, REFRESHED = 60.0, 3600.0
 """Seconds: a younger file may be one that another upload has not synced yet; an older one has its time
 set again, so that it does not look abandoned."""
-
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class ChunkDirectory:
@@ -46,14 +42,25 @@ class ChunkDirectory:
 
         Durable when it returns, unless it is not ``is_urgent``: then after the next ``sync``.
         """
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        fresh: list[str] = []
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            manifest = self._add(cut(file), fresh)
+        if is_urgent:
+            self.sync(fresh)
+        return manifest
+
+    def add_bytes(self, data: bytes, fresh: list[str]) -> Manifest:
+        """The same for a content in memory; durable after a ``sync`` of what it adds to ``fresh``."""
+        return self._add(cut(io.BytesIO(data)) if len(data) > SMALLEST else iter((data,)), fresh)
+
+    def _add(self, pieces: Iterator[bytes], fresh: list[str]) -> Manifest:
         whole = hashlib.sha256()
         chunks: list[tuple[str, int]] = []
-        fresh: list[str] = []
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            for data in cut(file):
-                name = hash_of(data)
-                whole.update(data)
+        for data in pieces:
+            name = hash_of(data)
+            whole.update(data)
+            if data:
                 chunks.append((name, len(data)))
                 if self._write(CHUNKS, name, data) is not _Was.OLD:
                     fresh.append(self._path(CHUNKS, name))
@@ -62,8 +69,6 @@ class ChunkDirectory:
         if len(chunks) > 1:
             self._write(MANIFESTS, manifest.hash, manifest.encode())
             fresh.append(self._path(MANIFESTS, manifest.hash))
-        if is_urgent:
-            self.sync(fresh)
         return manifest
 
     def add_chunk(self, name: str, data: bytes) -> bool:
@@ -126,8 +131,7 @@ class ChunkDirectory:
             return
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            if _LIBC.syncfs(descriptor):
-                raise OSError(ctypes.get_errno(), "syncfs")
+            sync_file_system(descriptor)
         finally:
             os.close(descriptor)
 

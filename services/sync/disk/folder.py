@@ -14,8 +14,9 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import groupby
 
 from services.sync.share.paths import HIDDEN, is_shared
 
@@ -26,6 +27,9 @@ name is one atomic step."""
 ABANDONED = 24 * 3600.0
 """Seconds after which a temporary file belongs to no upload any more: its process died. Long, because
 another process may share the folder and receive a large file slowly."""
+
+SYNCED_ONE_BY_ONE = 16
+"""Up to so many files are synced each by itself; more of them cost less by syncing the file system."""
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -70,10 +74,27 @@ class InTheWay(Exception):
 
 
 class Folder:
-    """One root directory."""
+    """One root directory.
+
+    What changes a directory is durable when it returns, but for calls with ``later``: they add the
+    directories that ``sync`` has to make durable, once for many names.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root
+
+    def sync(self, directories: set[str]) -> None:
+        """Make the names in these directories durable."""
+        if len(directories) > SYNCED_ONE_BY_ONE:
+            with self._directory("") as root:
+                sync_file_system(root)
+            return
+        for path in directories:
+            with (
+                suppress(NotThere),
+                self._directory(path) as directory,
+            ):  # gone: its parent is here too
+                os.fsync(directory)
 
     def open_store(self) -> bool:
         """Make the hidden directory and clear it of abandoned files; False where nothing can be written."""
@@ -119,6 +140,21 @@ class Folder:
             return None
         return status if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) else None
 
+    def statuses(self, paths: Iterable[str]) -> dict[str, os.stat_result | None]:
+        """Return what is at each path, links and devices too; None where nothing is."""
+        found: dict[str, os.stat_result | None] = {}
+        for above, group in groupby(sorted(paths), key=lambda path: path.rpartition("/")[0]):
+            names = [path.rpartition("/")[2] for path in group]
+            places = [f"{above}/{name}" if above else name for name in names]
+            try:
+                with self._directory(above) as parent:
+                    found.update(
+                        zip(places, (_status(parent, name) for name in names), strict=True)
+                    )
+            except NotThere:
+                found.update(dict.fromkeys(places))
+        return found
+
     def obstacle(self, path: str) -> str | None:
         """Return the part of ``path`` that something has which cannot be shared: a link, a device."""
         part = ""
@@ -152,6 +188,21 @@ class Folder:
         with self._directory(TEMPORARY) as store:
             return name, os.open(name, _CREATE, mode=0o644, dir_fd=store)
 
+    @contextmanager
+    def temporaries(self) -> Iterator[Callable[[], tuple[str, int]]]:
+        """Give what makes many temporary files as ``create_temporary`` makes one."""
+        with self._directory(TEMPORARY) as store:
+
+            def create() -> tuple[str, int]:
+                name = secrets.token_hex(12)
+                return name, os.open(name, _CREATE, mode=0o644, dir_fd=store)
+
+            yield create
+
+    def temporary_path(self, name: str) -> str:
+        """Return where a temporary file is, for programs that sync it."""
+        return f"{self.root}/{TEMPORARY}/{name}"
+
     def drop_temporary(self, name: str) -> None:
         """Remove a temporary file; fine when it is gone."""
         with suppress(OSError, NotThere), self._directory(TEMPORARY) as store:
@@ -168,7 +219,11 @@ class Folder:
             return os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=store)
 
     def place(
-        self, temporary: str, path: str, expected: tuple[int, int, int] | None = None
+        self,
+        temporary: str,
+        path: str,
+        expected: tuple[int, int, int] | None = None,
+        later: set[str] | None = None,
     ) -> str | None:
         """Give a finished temporary file its name, durably, in one atomic step.
 
@@ -186,7 +241,7 @@ class Folder:
                     replaced = self._exchange(temporary, name, store, parent, expected)
                     if replaced is not _AGAIN:
                         break
-            os.fsync(parent)
+            _sync(parent, path, later)
             return replaced
 
     def _exchange(
@@ -212,7 +267,7 @@ class Folder:
         os.unlink(temporary, dir_fd=store)
         return None
 
-    def make_directories(self, path: str) -> list[str]:
+    def make_directories(self, path: str, later: set[str] | None = None) -> list[str]:
         """Make a directory and those above it; return the ones that were missing, outermost first."""
         made: list[str] = []
         current = ""
@@ -223,13 +278,13 @@ class Folder:
                     os.mkdir(segment, dir_fd=parent)
                 except FileExistsError:
                     continue
-                os.fsync(parent)
+                _sync(parent, current, later)
                 made.append(current)
         with self._directory(path):
             return made
 
-    def remove(self, path: str) -> None:
-        """Remove a file or an empty directory, durably. Raises NotThere, InTheWay."""
+    def remove(self, path: str, later: set[str] | None = None) -> None:
+        """Remove a file or an empty directory. Raises NotThere, InTheWay."""
         status = self.stat(path)
         if status is None:
             raise NotThere(path)
@@ -243,7 +298,7 @@ class Folder:
                 raise NotThere(path) from error
             except OSError as error:
                 raise InTheWay(f"{path} cannot be removed: {error.strerror}") from error
-            os.fsync(parent)
+            _sync(parent, path, later)
 
     def move(self, source: str, to: str) -> None:
         """Rename; the target must be free. Raises NotThere, InTheWay."""
@@ -301,6 +356,27 @@ class Folder:
         above, _, name = path.rpartition("/")
         with self._directory(above) as parent:
             yield parent, name
+
+
+def _status(parent: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+def _sync(parent: int, path: str, later: set[str] | None) -> None:
+    """Make a name in its open directory durable, now or with others."""
+    if later is None:
+        os.fsync(parent)
+    else:
+        later.add(path.rpartition("/")[0])
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Make all that was written to the file system of an open file durable (syncfs(2))."""
+    if _LIBC.syncfs(descriptor):
+        raise OSError(ctypes.get_errno(), "syncfs")
 
 
 def _shared_entries(directory: int) -> Iterator[tuple[str, os.stat_result]]:

@@ -43,6 +43,16 @@ class PlainDirectory:
         self._chunks = chunks
         self.copies: list[str] = []
         """Conflict copies made here and not adopted yet; whoever surveys takes them."""
+        self._unsynced: set[str] = set()
+
+    def sync(self) -> None:
+        """Make what was done durable, and only then what was seen of it.
+
+        What is noted as seen and gone after a power cut would look deleted by somebody.
+        """
+        self.folder.sync(self._unsynced)
+        self._unsynced.clear()
+        self.seen.flush()
 
     def put_file(
         self, node: Node, manifest: Manifest | None, temporary: str | None, name_copy: NameCopy
@@ -59,7 +69,7 @@ class PlainDirectory:
             return
         temporary = temporary or self._assemble(node, manifest)
         status = self.folder.stat_temporary(temporary)
-        replaced = self.folder.place(temporary, path, expected)
+        replaced = self.folder.place(temporary, path, expected, self._unsynced)
         self.seen.note(path, _seen(node.hash, status))
         if replaced is not None:
             self._rescue(replaced, path, name_copy)
@@ -71,7 +81,7 @@ class PlainDirectory:
             self.set_aside(path, name_copy)
             status = None
         if status is None:
-            self.folder.make_directories(path)
+            self.folder.make_directories(path, self._unsynced)
             status = self.folder.stat(path)
         if status is None:
             raise NotThere(path)
@@ -85,7 +95,7 @@ class PlainDirectory:
             if not stat.S_ISDIR(status.st_mode) and not self._is_as_seen(path, status, known):
                 return  # changed since: the survey finds it, and an edit beats a deletion
             try:
-                self.folder.remove(path)
+                self.folder.remove(path, self._unsynced)
             except InTheWay:
                 return  # a directory with something new in it: it stays, and is made again
             except NotThere:

@@ -101,6 +101,28 @@ class Survey:
             return path not in self._seen.paths
         return not self._differs(path, status)
 
+    def stale(self, paths: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Return which of these do not look as they were seen last, and which no file may have.
+
+        The second are those that a link, a device or the like has, or a directory above them.
+        """
+        stale: set[str] = set()
+        blocked: set[str] = set()
+        statuses = self._folder.statuses(paths)
+        tops = {path.rpartition("/")[0] for path in statuses} - {""}
+        closed = {top for top in tops if self._folder.obstacle(top) is not None}
+        for path, status in statuses.items():
+            if path.rpartition("/")[0] in closed:
+                blocked.add(path)
+            elif status is None:
+                if path in self._seen.paths:
+                    stale.add(path)
+            elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                blocked.add(path)
+            elif self._differs(path, status):
+                stale.add(path)
+        return stale, blocked
+
     def holds(self, found: Found) -> bool:
         """Whether a finding is still so: looking took time, and nobody was kept from working."""
         if self._seen.paths.get(found.path) != found.before:

@@ -15,10 +15,12 @@ class Draft:
     def __init__(self, tree: ShareTree | Draft) -> None:
         self._tree = tree
         self.size: int = tree.size
+        self._length = len(tree)
         self._changed: set[str] = set()
         self._put: dict[str, Node] = {}
         self._removed: set[str] = set()
-        self._children: dict[str, dict[str, str]] = {}
+        self._children: dict[str, dict[str, str | None]] = {}
+        """For each directory that changed: what has a name now; None where a name is free."""
 
     def get(self, path: str) -> Node | None:
         """Return what would be at ``path``."""
@@ -33,12 +35,22 @@ class Draft:
 
     def names(self, path: str) -> list[str]:
         """Return the names that would be in a directory, ordered."""
-        return sorted(self._names(path).values())
+        held = self._tree.names(path) if self._is_held(path) else []
+        names: dict[str, str | None] = {name.casefold(): name for name in held}
+        names.update(self._children.get(path, {}))
+        return sorted(name for name in names.values() if name is not None)
+
+    def child(self, path: str, key: str) -> str | None:
+        """Return the name in a directory that is ``key`` without its case."""
+        changed = self._children.get(path, {})
+        if key in changed:
+            return changed[key]
+        return self._tree.child(path, key) if self._is_held(path) else None
 
     def clash(self, path: str) -> str | None:
         """Return a sibling that would differ by case alone."""
         directory, _, name = path.rpartition("/")
-        other = self._names(directory).get(name.casefold())
+        other = self.child(directory, name.casefold())
         return other if other != name else None
 
     def last_change(self, path: str) -> int:
@@ -46,7 +58,7 @@ class Draft:
         return UNKNOWN if path in self._changed else self._tree.last_change(path)
 
     def __len__(self) -> int:
-        return len(self._tree)  # of what is there: for proportions that is exact enough
+        return self._length
 
     def count(self, path: str) -> int:
         """Return how many files would be at or below ``path``."""
@@ -67,8 +79,9 @@ class Draft:
         node = node_of(body["metadata"], 0)
         before = self.get(node.path)
         self.size += node.size - (before.size if before is not None else 0)
+        self._length += before is None
         directory, _, name = node.path.rpartition("/")
-        self._names(directory)[name.casefold()] = name
+        self._children.setdefault(directory, {})[name.casefold()] = name
         self._put[node.path] = node
         self._removed.discard(node.path)
 
@@ -77,16 +90,13 @@ class Draft:
             self._remove(f"{path}/{name}")
         node = self.get(path)
         self.size -= node.size if node is not None else 0
+        self._length -= node is not None
         directory, _, name = path.rpartition("/")
-        self._names(directory).pop(name.casefold(), None)
+        self._children.setdefault(directory, {})[name.casefold()] = None
         self._put.pop(path, None)
         self._removed.add(path)
         self._children.pop(path, None)
 
-    def _names(self, path: str) -> dict[str, str]:
-        known = self._children.get(path)
-        if known is None:
-            held = path not in self._removed and path not in self._put
-            names = self._tree.names(path) if held or not path else []
-            known = self._children[path] = {name.casefold(): name for name in names}
-        return known
+    def _is_held(self, path: str) -> bool:
+        """Whether a directory is the one that the tree has."""
+        return path not in self._removed and path not in self._put

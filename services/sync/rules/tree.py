@@ -99,8 +99,12 @@ class ShareTree:
     def clash(self, path: str) -> str | None:
         """Return a sibling whose name differs by case alone: on many systems the same file."""
         directory, _, name = path.rpartition("/")
-        other = self._children.get(directory, {}).get(name.casefold())
+        other = self.child(directory, name.casefold())
         return other if other != name else None
+
+    def child(self, path: str, key: str) -> str | None:
+        """Return the name in a directory that is ``key`` without its case."""
+        return self._children.get(path, {}).get(key)
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, ordered."""

@@ -139,7 +139,8 @@ class Caretaker:
                 for found in judged.restored:
                     self._keeper.seen.forget(found.path)
                 await self._keeper.repair({f.path for f in judged.losing + judged.restored})
-        await asyncio.to_thread(self._keeper.seen.flush)
+        async with self._share.lock:
+            await asyncio.to_thread(self._keeper.plain.sync)
         return judged.redo
 
 

@@ -19,7 +19,7 @@ from services.sync.rules.draft import Draft
 from services.sync.rules.operations import content_of
 from services.sync.rules.tree import ShareTree
 
-MOST_TOGETHER = 64
+MOST_TOGETHER = 256
 """Wishes of one trip: enough to hide its latency, few enough that the first does not wait for the last."""
 
 Decide = Callable[[View], Plan]
@@ -46,6 +46,7 @@ class Wish:
     before_apply: Callable[[], None] | None
     outcome: asyncio.Future[Committed]
     path: str = ""
+    is_put_off: bool = False
     entries: list[ShareOperation] = field(default_factory=list)
 
     def settle(self, committed: Committed) -> None:
@@ -82,25 +83,22 @@ class Batch:
             if waiting[0].op_id in self._ids:
                 return  # repeated before it was done: the next trip finds it done
             wish = waiting.popleft()
-            if self._plan(wish, now):
+            if self._is_last(wish, now):
+                return
+            if wish.is_put_off:
+                wish.is_put_off = False
+                waiting.appendleft(wish)
                 return
 
-    def _plan(self, wish: Wish, now: datetime) -> bool:
+    def _is_last(self, wish: Wish, now: datetime) -> bool:
         """Plan one wish; whether it has to be the last of this trip."""
         done = self._done_before(wish.op_id) if wish.op_id else None
         if done is not None:
             wish.settle(done)
             self.ended.append(wish)
             return False
-        try:
-            plan = wish.decide(self._draft or self._tree)
-        except Exception as error:  # noqa: BLE001 - it belongs to who asked
-            wish.fail(error)
-            self.ended.append(wish)
-            return False
-        if not plan.steps:
-            wish.settle(Committed(plan.path, 0))
-            self.ended.append(wish)
+        plan = self._plan(wish)
+        if plan is None:
             return False
         wish.path, wish.entries = plan.path, _entries(plan, wish, now)
         self.wishes.append(wish)
@@ -112,6 +110,34 @@ class Batch:
         for step in plan.steps:
             self._draft.apply(step.operation)
         return False
+
+    def _plan(self, wish: Wish) -> Plan | None:
+        """Return what a wish takes; None when that is nothing: it has ended, or is put off.
+
+        What is refused, or so already, only because of others of this trip waits for the next one:
+        those are not in the log yet, and may never be.
+        """
+        plan, error = _decide(wish, self._draft or self._tree)
+        if plan is not None and plan.steps:
+            return plan
+        if self._draft is not None:
+            plan, error = _decide(wish, self._tree)
+            if plan is not None and plan.steps:
+                wish.is_put_off = True
+                return None
+        if plan is None:
+            wish.fail(error or AssertionError("neither a plan nor a refusal"))
+        else:
+            wish.settle(Committed(plan.path, 0))
+        self.ended.append(wish)
+        return None
+
+
+def _decide(wish: Wish, view: View) -> tuple[Plan | None, Exception | None]:
+    try:
+        return wish.decide(view), None
+    except Exception as error:  # noqa: BLE001 - it belongs to who asked
+        return None, error
 
 
 def _entries(plan: Plan, wish: Wish, now: datetime) -> list[ShareOperation]:

@@ -96,7 +96,10 @@ class Keeper:
     def carry_out(
         self, operation: Operation, effect: Effect, manifest: Manifest | None, temporary: str | None
     ) -> None:
-        """Do to the directory what an operation did to the tree. Never fails: what it cannot is pending."""
+        """Do to the directory what an operation did to the tree. Never fails: what it cannot is pending.
+
+        It is durable after ``plain.sync``.
+        """
         kind, body = content_of(operation)
         if kind == "Move" and self.plain.move(body["from"], body["to"]):
             return
@@ -113,7 +116,6 @@ class Keeper:
                 self.pending.add(node.path)  # its content is put together by `repair`
                 continue
             self._try(node.path, partial(self._put, node, manifest, temporary))
-        self.seen.flush()
 
     def _put(self, node: Node, manifest: Manifest | None, temporary: str | None) -> None:
         if node.is_directory:
@@ -159,7 +161,7 @@ class Keeper:
                 continue
             manifest = None if node.is_directory else await self._fetch(node)
             await asyncio.to_thread(self._try, path, partial(self._put, node, manifest, None))
-        await asyncio.to_thread(self.seen.flush)
+        await asyncio.to_thread(self.plain.sync)
 
     def set_aside(self, found: Found) -> None:
         """Give what was found another name: the share's own version takes this one. Blocks."""

@@ -58,7 +58,7 @@ class ShareLog:
         while True:
             try:
                 log = await self._open()
-                async for entry in log.read(after()):
+                async for entry in log.read(after(), after):
                     await hear(entry)
                     pause = FIRST_PAUSE
             except BusUnavailable as error:

@@ -310,7 +310,7 @@ class Share:
             elif each.temporary is not None:
                 self.folder.drop_temporary(each.temporary)
         self.index.commit()
-        self.keeper.seen.flush()
+        self.keeper.plain.sync()
 
     async def _hear(self, heard: Entry[ShareOperation]) -> None:
         if heard.value is None or heard.revision <= self.tree.head:

@@ -1,0 +1,243 @@
+"""``POST /api/batch``: many small writes in one request, each with a result of its own.
+
+What would be paid for each file alone is paid for a group: one thread, one sync of the disk, one trip
+to the log. A group is announced and answered only when it is durable, like a single write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from quantum.http.body import AnyBody
+from quantum.http.message import Response
+from services.sync.api.answers import REFUSALS, Refused, answer_json, full, refused
+from services.sync.api.call import Call, Desk, modified_of
+from services.sync.api.records import Record, RecordsBroken, read_records
+from services.sync.api.writing import Wish, commit, guarded_removal
+from services.sync.disk.folder import InTheWay
+from services.sync.disk.incoming import TooLarge
+from services.sync.disk.staging import Staged, stage
+from services.sync.protocol import nanoseconds, rfc3339
+from services.sync.rules import changes
+from services.sync.rules.conditions import Condition
+from services.sync.rules.tree import Node
+from services.sync.share.committing import MOST_TOGETHER, Committed, Decide
+from services.sync.share.paths import parse_path
+
+MOST_RECORDS = 10_000
+"""Records of one request: its answer has some 3 MB."""
+
+GROUP_BYTES = 8 * 1024 * 1024
+"""Contents that are in memory at once for one request."""
+
+Result = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Item:
+    """One record on its way; ``result`` is its end when it was refused."""
+
+    record: Record
+    content: bytes
+    path: str = ""
+    hash: str = ""
+    modified: str = ""
+    staged: Staged | None = None
+    result: Result | None = None
+
+    def refuse(self, error: Exception) -> Result:
+        """End with a refusal."""
+        said = refused(error)
+        more = {"error": said.problem, "code": said.code, **said.more}
+        self.result = {"path": self.record.path, "status": said.status, **more}
+        return self.result
+
+
+class Batch:
+    """The route of one share."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._share = desk.share
+
+    async def write(self, call: Call) -> Response:
+        """Answer ``POST /api/batch``."""
+        results: list[Result] = []
+        failure: RecordsBroken | TooLarge | None = None
+        committing: asyncio.Future[list[Result]] | None = None
+        try:
+            async for group in _groups(call.request.body):
+                await self._prepare(call, group)  # while the group before it is committed
+                if committing is not None:
+                    results += await committing
+                committing = asyncio.gather(*(self._commit(call, item) for item in group))
+        except (RecordsBroken, TooLarge) as error:
+            failure = error
+        finally:
+            if committing is not None:
+                results += await committing
+        if failure is not None:
+            status = 400 if isinstance(failure, RecordsBroken) else 413
+            raise Refused(status, str(failure), results=results)
+        share = self._share
+        facts = {"log": share.log_id, "cursor": share.tree.head, "results": results}
+        return answer_json(200, facts)
+
+    async def _prepare(self, call: Call, group: list[_Item]) -> None:
+        """Check records, and store what they bring; those that are refused have their result."""
+        for item in group:
+            try:
+                self._check(call, item)
+            except REFUSALS as error:
+                item.refuse(error)
+        await self._make_way([item for item in group if item.result is None])
+        await self._stage([item for item in group if item.result is None])
+
+    def _check(self, call: Call, item: _Item) -> None:
+        record = item.record
+        item.path = parse_path(record.path)
+        call.require_sight(item.path)
+        call.require_change(item.path)
+        now = rfc3339(int(self._share.now().timestamp() * 1_000_000) * 1000)
+        item.modified = now if record.modified is None else modified_of(record.modified)
+        if record.kind != "file":
+            if record.size:
+                raise Refused(400, "only a file has a content")
+            return
+        limit = self._desk.config.max_file_size
+        if limit and record.size > limit:
+            raise TooLarge(f"the content is larger than {limit} bytes")
+        item.hash = hashlib.sha256(item.content).hexdigest()
+        if record.hash is not None and record.hash != item.hash:
+            raise Refused(400, "the content is not what its hash says")
+
+    async def _make_way(self, group: list[_Item]) -> None:
+        """Adopt what was changed on the disk unseen, once for all paths; refuse what cannot be written."""
+        keeper = self._share.keeper
+        if not keeper.is_keeping or not group:
+            return
+        paths = {item.path for item in group}
+        stale, blocked = await asyncio.to_thread(keeper.survey.stale, paths)
+        if stale:
+            await self._share.look(stale)
+        for item in group:
+            if item.path in blocked:
+                item.refuse(InTheWay(f"{item.path} is no file of the share"))
+
+    async def _stage(self, group: list[_Item]) -> None:
+        """Store the contents that the share does not have at their paths."""
+        share = self._share
+        wanted = [
+            item
+            for item in group
+            if item.record.kind == "file"
+            and ((node := share.tree.get(item.path)) is None or node.hash != item.hash)
+        ]
+        if not wanted:
+            return
+        contents = [(item.content, nanoseconds(item.modified)) for item in wanted]
+        directory = share.contents.directory
+        try:
+            staged = await asyncio.to_thread(stage, share.folder, directory, contents)
+        except OSError as error:
+            said = full(error)
+            if said is None:
+                raise
+            for item in wanted:
+                item.refuse(said)
+            return
+        for item, each in zip(wanted, staged, strict=True):
+            item.staged = each
+        try:
+            await asyncio.gather(*(share.contents.publish(each.manifest) for each in staged))
+        except BaseException as error:
+            await asyncio.to_thread(_drop, self._desk, staged)
+            if not isinstance(error, REFUSALS):
+                raise
+            for item in wanted:
+                item.refuse(error)
+
+    async def _commit(self, call: Call, item: _Item) -> Result:
+        if item.result is not None:
+            return item.result
+        try:
+            if item.record.kind == "file":
+                return await self._commit_file(call, item)
+            return await self._commit_plan(call, item)
+        except REFUSALS as error:
+            return item.refuse(error)
+
+    async def _commit_file(self, call: Call, item: _Item) -> Result:
+        record = item.record
+        makes_copy = record.on_conflict == "copy"
+        condition, op_id = _condition(record), record.op_id or ""
+        wish = Wish(item.path, item.modified, condition, call.client, makes_copy, op_id)
+        wanted = Node(item.path, record.size, item.hash, item.modified, False, 0)
+        temporary = None if item.staged is None else item.staged.temporary
+        written = await commit(self._desk, wish, wanted, temporary)
+        node = written.node
+        result = {"path": record.path, "status": 201 if written.is_new else 200}
+        if written.is_copy:
+            result["stored"] = node.path
+        more = {"version": node.version, "hash": node.hash, "modified": node.modified}
+        return {**result, **more}
+
+    async def _commit_plan(self, call: Call, item: _Item) -> Result:
+        record, share = item.record, self._share
+        is_new = share.tree.get(item.path) is None
+        done: Committed = await share.commit(
+            self._decide(call, item), call.client, op_id=record.op_id or ""
+        )
+        if record.kind == "delete":
+            return {"path": record.path, "status": 204, "version": done.sequence}
+        node = share.tree.get(item.path)
+        version = done.sequence or (node.version if node is not None else 0)
+        return {"path": record.path, "status": 201 if is_new else 200, "version": version}
+
+    def _decide(self, call: Call, item: _Item) -> Decide:
+        record, condition = item.record, _condition(item.record)
+        if record.kind == "directory":
+            return lambda tree: changes.make_directory(tree, item.path, item.modified)
+        return lambda tree: guarded_removal(
+            self._desk, tree, item.path, condition, call.client, call.confirmation,
+            recursive=record.recursive,
+        )  # fmt: skip
+
+
+async def _groups(body: AnyBody) -> AsyncIterator[list[_Item]]:
+    """Yield the records of a body in groups; then RecordsBroken or TooLarge, if that is its end."""
+    group: list[_Item] = []
+    count = size = 0
+    failure: RecordsBroken | TooLarge | None = None
+    try:
+        async for record, content in read_records(body):
+            if count == MOST_RECORDS:
+                raise TooLarge(f"a request has at most {MOST_RECORDS} records")
+            group.append(_Item(record, content))
+            count, size = count + 1, size + len(content)
+            if len(group) == MOST_TOGETHER or size >= GROUP_BYTES:
+                yield group
+                group, size = [], 0
+    except (RecordsBroken, TooLarge) as error:
+        failure = error
+    if group:
+        yield group
+    if failure is not None:
+        raise failure
+
+
+def _condition(record: Record) -> Condition:
+    return Condition(
+        None if record.if_match is None else frozenset({record.if_match}),
+        frozenset() if record.if_none_match is None else frozenset({"*"}),
+        record.base,
+    )
+
+
+def _drop(desk: Desk, staged: list[Staged]) -> None:
+    for each in staged:
+        desk.share.folder.drop_temporary(each.temporary)
