@@ -13,13 +13,13 @@ from quantum.http.message import Request, Response
 from services.sync.access.limits import Rates
 from services.sync.access.tokens import Principal
 from services.sync.api.answers import REFUSALS, Refused, answer_json, full, refusal
-from services.sync.api.batch import Batch
 from services.sync.api.call import Call, Desk
-from services.sync.api.fetch import Fetch
 from services.sync.api.files import Files
 from services.sync.api.past import Past
 from services.sync.api.pieces import Pieces
 from services.sync.api.syncing import Syncing
+from services.sync.api.together.batch import Batch
+from services.sync.api.together.fetch import Fetch
 from services.sync.origin import is_welcome
 from services.sync.uploads.routes import Uploads
 

@@ -11,7 +11,7 @@ from quantum.http.headers import Headers
 from quantum.http.message import Response
 from services.sync.api.answers import REFUSALS, Refused, refused
 from services.sync.api.call import Call, Desk
-from services.sync.api.records import LARGEST_TOGETHER, encode_record
+from services.sync.api.together.records import LARGEST_TOGETHER, encode_record
 from services.sync.content.contents import Contents
 from services.sync.content.directory import ChunkDirectory
 from services.sync.disk.folder import NotThere

@@ -16,7 +16,7 @@ from quantum.http.body import AnyBody
 from quantum.http.message import Response
 from services.sync.api.answers import REFUSALS, Refused, answer_json, full, refused
 from services.sync.api.call import Call, Desk, modified_of
-from services.sync.api.records import Record, RecordsBroken, read_records
+from services.sync.api.together.records import Record, RecordsBroken, read_records
 from services.sync.api.writing import Wish, commit, guarded_removal
 from services.sync.disk.folder import InTheWay
 from services.sync.disk.incoming import TooLarge
