@@ -16,11 +16,13 @@ from collections import defaultdict
 from pathlib import Path
 
 from bench.contenders import Contender, caddy, cpu_seconds, nginx, quantum, upstream
-from bench.jobs import JOBS, Job, Surroundings, make_site
+from bench.jobs import BALANCED, JOBS, Job, Surroundings, make_site
 from quantum.testing.certificates import make_certificates
 from quantum.testing.topology import free_port
 
 LOAD_CORE = "1"
+POST = Path(__file__).with_name("post.lua")
+"""Makes wrk post as many bytes as its argument says."""
 
 
 def seconds_of(text: str) -> float:
@@ -34,8 +36,9 @@ def measure(contender: Contender, job: Job, seconds: int, connections: int) -> d
     url = f"{'https' if job.tls else 'http'}://127.0.0.1:{port}{job.path}"
     pids = contender.pids()
     before = cpu_seconds(pids)
+    post = ["-s", str(POST), url, "--", str(job.body_bytes)] if job.body_bytes else [url]
     output = subprocess.run(
-        ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url],
+        ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *post],
         capture_output=True, text=True, check=True, timeout=seconds + 30,
     ).stdout  # fmt: skip
     spent = cpu_seconds(pids) - before
@@ -54,7 +57,7 @@ def measure(contender: Contender, job: Job, seconds: int, connections: int) -> d
 def report(results: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, object]:
     """Print the table; return the medians and ratios."""
     summary: dict[str, object] = {}
-    head = f"{'job':26}{'contender':16}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}{'x Caddy':>9}{'x nginx':>9}"
+    head = f"{'job':34}{'contender':16}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}{'x Caddy':>9}{'x nginx':>9}"
     print(head)
     for job, contenders in results.items():
         medians = {
@@ -67,7 +70,7 @@ def report(results: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, o
             ]
             m["x_caddy"], m["x_nginx"] = ratios
             print(
-                f"{job:26}{name:16}{m['rps']:9.0f}{m['p50'] * 1e3:9.2f}{m['p99'] * 1e3:9.2f}"
+                f"{job:34}{name:16}{m['rps']:9.0f}{m['p50'] * 1e3:9.2f}{m['p99'] * 1e3:9.2f}"
                 f"{m['cpu_us']:9.1f}{ratios[0]:9.2f}{ratios[1]:9.2f}"
             )
         summary[job] = medians
@@ -88,7 +91,8 @@ def main() -> int:
         scratch = Path(folder)
         make_site(scratch / "site")
         certificate, key, _ = make_certificates(scratch, ["localhost", "127.0.0.1"])
-        around = Surroundings(scratch / "site", certificate, key, free_port(), scratch)
+        ports = tuple(free_port() for _ in range(BALANCED))
+        around = Surroundings(scratch / "site", certificate, key, ports, scratch)
         makers = {
             "quantum-all": lambda: quantum(around, "all"),
             "quantum-split": lambda: quantum(around, "split"),

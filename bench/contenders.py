@@ -11,11 +11,16 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.jobs import Surroundings, caddy_document, nginx_configuration, nginx_frame
+from bench.jobs import (
+    Surroundings,
+    caddy_document,
+    nginx_configuration,
+    nginx_frame,
+    servers,
+)
 from quantum.testing.topology import Deployment, free_port
 
 SERVER_CORE = "0"
-SERVERS = ("response", "files", "proxy", "response-tls", "files-tls", "proxy-tls")
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -79,18 +84,19 @@ def start(name: str, command: list[str], around: Surroundings, ports: dict[str, 
 
 
 def fresh_ports() -> dict[str, int]:
-    return {server: free_port() for server in SERVERS}
+    return {server: free_port() for server in servers()}
 
 
 def upstream(around: Surroundings) -> Contender:
-    """nginx that answers from memory: the cheapest upstream there is, on the servers' core."""
+    """nginx that answers from memory on all ports: the cheapest upstream, on the servers' core."""
     scratch = around.scratch / "upstream"
     scratch.mkdir(exist_ok=True)
     path = scratch / "nginx.conf"
-    answer = f'server {{ listen 127.0.0.1:{around.upstream}; location / {{ return 200 "{"u" * 100}"; }} }}'
+    listen = " ".join(f"listen 127.0.0.1:{port};" for port in around.upstreams)
+    answer = f'server {{ {listen} location / {{ return 200 "{"u" * 100}"; }} }}'
     path.write_text(nginx_frame(scratch, answer))
     command = ["nginx", "-c", str(path), "-p", str(scratch), "-e", str(scratch / "error.log")]
-    return start("upstream", command, around, {"response": around.upstream})
+    return start("upstream", command, around, {"response": around.upstreams[0]})
 
 
 def nginx(around: Surroundings) -> Contender:

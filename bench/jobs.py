@@ -10,12 +10,14 @@ ALPN_H1 = ["http/1.1"]
 
 @dataclass(frozen=True)
 class Job:
-    """One measured job: a server's key in the configurations, and what is fetched from it."""
+    """One measured job: a server's key in the configurations, and what is fetched from or sent to it."""
 
     name: str
     server: str
     tls: bool
     path: str
+    body_bytes: int = 0
+    """Bytes that each request posts; 0: GET."""
 
 
 JOBS = (
@@ -27,17 +29,21 @@ JOBS = (
     Job("h1-file-1MiB-tls", "files", True, "/1m.bin"),
     Job("h1-proxy", "proxy", False, "/"),
     Job("h1-proxy-tls", "proxy", True, "/"),
+    Job("h1-proxy-10-upstreams", "balanced", False, "/"),
+    Job("h1-proxy-10-upstreams-post-10KiB", "balanced", False, "/", 10 * 1024),
 )
+BALANCED = 10
+"""Upstreams of the job that balances: least_conn, checked actively and passively."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the contenders share: a folder of files, certificates, an upstream, a scratch folder."""
+    """What the contenders share: a folder of files, certificates, upstreams' ports, a scratch folder."""
 
     site: Path
     certificate: Path
     key: Path
-    upstream: int
+    upstreams: tuple[int, ...]
     scratch: Path
 
 
@@ -54,12 +60,13 @@ def caddy_document(around: Surroundings, ports: dict[str, int], admin: int) -> d
         "files": {"handler": "file_server", "root": str(around.site)},
         "proxy": {
             "handler": "reverse_proxy",
-            "upstreams": [{"dial": f"127.0.0.1:{around.upstream}"}],
+            "upstreams": [{"dial": f"127.0.0.1:{around.upstreams[0]}"}],
         },
+        "balanced": balancer(around),
     }
     servers: dict[str, Any] = {}
     for name, handler in handlers.items():
-        for suffix in ("", "-tls"):
+        for suffix in suffixes(name):
             servers[name + suffix] = {
                 "listen": [f"127.0.0.1:{ports[name + suffix]}"],
                 "protocols": ["h1"],
@@ -78,6 +85,34 @@ def caddy_document(around: Surroundings, ports: dict[str, int], admin: int) -> d
     }
 
 
+def suffixes(server: str) -> tuple[str, ...]:
+    """Return the ways a server is offered: in clear, and over TLS where a job asks for it."""
+    return ("", "-tls") if any(job.tls for job in JOBS if job.server == server) else ("",)
+
+
+def servers() -> list[str]:
+    """Return the keys of all servers."""
+    return [n + suffix for n in dict.fromkeys(j.server for j in JOBS) for suffix in suffixes(n)]
+
+
+def balancer(around: Surroundings) -> dict[str, Any]:
+    """Return a proxy as it is run in earnest: several upstreams, chosen by load, watched both ways."""
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": f"127.0.0.1:{port}"} for port in around.upstreams],
+        "load_balancing": {"selection_policy": {"policy": "least_conn"}, "retries": 2},
+        "health_checks": {
+            "active": {"uri": "/", "interval": "1s", "timeout": "1s"},
+            "passive": {
+                "fail_duration": "10s",
+                "max_fails": 5,
+                "unhealthy_status": [5],
+                "unhealthy_latency": "2s",
+            },
+        },
+    }
+
+
 def nginx_configuration(around: Surroundings, ports: dict[str, int]) -> str:
     """Return nginx's configuration for the same jobs, one worker, no access log, as ours and Caddy's."""
     tls = f"ssl_certificate {around.certificate}; ssl_certificate_key {around.key};"
@@ -85,16 +120,20 @@ def nginx_configuration(around: Surroundings, ports: dict[str, int]) -> str:
         "response": f'return 200 "{BODY}";',
         "files": f"root {around.site};",
         "proxy": "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection '';",
+        "balanced": "proxy_pass http://ten; proxy_http_version 1.1; proxy_set_header Connection '';",
     }
-    servers = "".join(
-        f"server {{ listen 127.0.0.1:{ports[name]}; location / {{ {what} }} }}\n"
-        f"server {{ listen 127.0.0.1:{ports[name + '-tls']} ssl; {tls} location / {{ {what} }} }}\n"
+    offered = "".join(
+        f"server {{ listen 127.0.0.1:{ports[name + suffix]}{f' ssl; {tls}' if suffix else ';'}"
+        f" location / {{ {what} }} }}\n"
         for name, what in locations.items()
+        for suffix in suffixes(name)
     )
+    ten = " ".join(f"server 127.0.0.1:{p} max_fails=5;" for p in around.upstreams)
     return nginx_frame(
         around.scratch,
-        servers,
-        f"upstream up {{ server 127.0.0.1:{around.upstream}; keepalive 64; }}",
+        offered,
+        f"upstream up {{ server 127.0.0.1:{around.upstreams[0]}; keepalive 64; }}"
+        f"upstream ten {{ least_conn; {ten} keepalive 64; }}",
     )
 
 
@@ -103,7 +142,7 @@ def nginx_frame(scratch: Path, servers: str, upstreams: str = "") -> str:
 worker_processes 1; daemon off; pid {scratch}/nginx.pid; error_log {scratch}/nginx-error.log;
 events {{ worker_connections 4096; }}
 http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
-  client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
+  client_body_buffer_size 64k; client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
   uwsgi_temp_path {scratch}; scgi_temp_path {scratch};
   {upstreams}
   {servers} }}
