@@ -5,7 +5,7 @@ Digests of several processes add up, bucket by bucket.
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
 GROWTH = 1.2
@@ -13,14 +13,13 @@ SMALLEST = 1e-4
 """Seconds; what is faster counts as this."""
 LARGEST_BUCKET = 76
 """About a hundred seconds; what is slower counts as that."""
-_SCALE = 1 / math.log(GROWTH)
+_BOUNDS = tuple(SMALLEST * GROWTH**n for n in range(LARGEST_BUCKET))
+"""The longest latency of each bucket; the last bucket has none."""
 
 
 def bucket_of(seconds: float) -> int:
     """Return the bucket of a latency."""
-    if seconds <= SMALLEST:
-        return 0
-    return min(int(math.log(seconds / SMALLEST) * _SCALE) + 1, LARGEST_BUCKET)
+    return bisect_left(_BOUNDS, seconds)
 
 
 class LatencyDigest:
@@ -32,36 +31,45 @@ class LatencyDigest:
         """``window`` in seconds: quantiles speak of the last one to two windows."""
         self._began = now
         self._window = window
-        self._past: dict[int, int] = {}
-        self._older: dict[int, int] = {}
-        self._younger: dict[int, int] = {}
+        self._past, self._older, self._younger = _empty(), _empty(), _empty()
 
     def note(self, seconds: float, now: float) -> None:
         """Count one."""
         if now - self._began > self._window:
             self._turn(now)
-        bucket = bucket_of(seconds)
-        self._younger[bucket] = self._younger.get(bucket, 0) + 1
+        self._younger[bisect_left(_BOUNDS, seconds)] += 1
 
     def buckets(self, now: float) -> dict[int, int]:
         """Return the counts of the recent past."""
         if now - self._began > self._window:
             self._turn(now)
-        return merged((self._older, self._younger))
+        return _sum(self._older, self._younger)
 
     def total(self) -> dict[int, int]:
         """Return the counts since it was made."""
-        return merged((self._past, self._older, self._younger))
+        return _sum(self._past, self._older, self._younger)
 
     def _turn(self, now: float) -> None:
+        dropped = [self._older]
         is_stale = now - self._began > 2 * self._window
-        dropped = (
-            (self._past, self._older, self._younger) if is_stale else (self._past, self._older)
-        )
-        self._past = merged(dropped)
-        self._older = {} if is_stale else self._younger
-        self._younger = {}
+        if is_stale:
+            dropped.append(self._younger)
+        for counts in dropped:
+            self._past = [a + b for a, b in zip(self._past, counts, strict=True)]
+        self._older = _empty() if is_stale else self._younger
+        self._younger = _empty()
         self._began = now
+
+
+def _empty() -> list[int]:
+    return [0] * (LARGEST_BUCKET + 1)
+
+
+def _sum(*windows: list[int]) -> dict[int, int]:
+    """Return the buckets that hold anything."""
+    return {
+        n: total for n, counts in enumerate(zip(*windows, strict=True)) if (total := sum(counts))
+    }
 
 
 def merged(digests: Iterable[Mapping[int, int]]) -> dict[int, int]:

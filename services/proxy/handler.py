@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 from quantum.errors import HttpError
 from quantum.http.body import discard
@@ -43,7 +44,6 @@ class ReverseProxy:
     def __init__(self, config: ReverseProxyConfig, provision: Provision) -> None:
         self._balancing = config.load_balancing
         self._log = provision.log
-        self._loop = asyncio.get_running_loop()
         self._transport = _transport(config, provision)
         self._attempt = self._transport.attempt
         self._policy = _policy(config, provision)
@@ -64,6 +64,7 @@ class ReverseProxy:
         self.roster = self._membership.roster
         observations: Observations = provision.get(Observations)
         self._judge = Judge(config.health_checks, self.roster, observations)
+        self._has_breakers = self._judge.has_breakers
         self._discovery = self._discover(config, provision) if config.is_dynamic else None
         self._candidates = make_candidates(config, self.roster, self._discovery, queue)
         provision.on_cleanup(self._close)
@@ -106,7 +107,7 @@ class ReverseProxy:
         stages = self._stages
         if stages is not None:
             await stages.prepare(outgoing)
-        began, retries, failed = self._loop.time(), 0, _NOBODY
+        began, retries, failed = monotonic(), 0, _NOBODY
         failure: UpstreamFailed | None = None  # the last one: what the client is told in the end
         while True:
             unwanted = None
@@ -115,22 +116,21 @@ class ReverseProxy:
                 available = await self._narrow(request, available, failed)
             if available:
                 member = self._policy.choose(available, request)
-                member.upstream.retries += retries > 0
-                self._address(outgoing, member)
+                self._prepare(outgoing, member, retries)
                 try:
-                    sent = self._loop.time()
+                    sent = monotonic()
                     response = await self._attempt(member, outgoing, self._senders)
                 except UpstreamFailed as error:
                     failure, failed = error, failed | {member}
                     self._note_failure(member, error, request)
                 else:
-                    took = self._loop.time() - sent
+                    took = monotonic() - sent
                     if stages is None:
                         return self._finish(member, outgoing, response, took)
                     if not stages.is_unwanted(response):
                         return await self._finish_in_stages(member, outgoing, response, took)
                     unwanted, failed = response, failed | {member}
-            wait = self._wait_of(outgoing, failure, unwanted, retries, self._loop.time() - began)
+            wait = self._wait_of(outgoing, failure, unwanted, retries, monotonic() - began)
             if wait is None:
                 if unwanted is None:
                     raise self._error(failure)
@@ -173,8 +173,12 @@ class ReverseProxy:
         self._judge.answered(member, unwanted.status, took)
         await discard(unwanted.body)
 
-    def _address(self, outgoing: Outgoing, member: Member) -> None:
+    def _prepare(self, outgoing: Outgoing, member: Member, retries: int) -> None:
         """Make the request one for ``member``: its Host over TLS, the configured header changes."""
+        if retries:
+            member.upstream.retries += 1
+        if self._has_breakers:
+            self._judge.chosen(member)
         outgoing.host = member.own_host
         if self._changes.has_request_steps:
             self._changes.change_request(outgoing, member)

@@ -27,7 +27,7 @@ class Upstream:
     """One backend address: counters, and failures not yet forgotten."""
 
     __slots__ = (
-        "_changed", "address", "answers", "classes", "ejections", "errors", "failed", "fails", "freed",
+        "_changed", "address", "classes", "ejections", "failed", "fails", "freed",
         "in_flight", "last_failure", "latency", "requests", "retries", "seconds", "strikes", "users",
     )  # fmt: skip
 
@@ -36,9 +36,7 @@ class Upstream:
         self.in_flight = 0
         self.fails = 0
         self.requests = 0
-        self.answers = 0
         self.failed = 0
-        self.errors = 0
         self.strikes = 0
         self.retries = 0
         self.ejections = 0
@@ -60,19 +58,25 @@ class Upstream:
         """Stop calling it."""
         self._changed.discard(changed)
 
+    @property
+    def answers(self) -> int:
+        """Attempts that were answered."""
+        return sum(self.classes)
+
+    @property
+    def errors(self) -> int:
+        """Attempts without an answer, and those answered by a 5xx."""
+        return self.failed + sum(self.classes[5:])
+
     def answered(self, status: int, took: float, now: float) -> None:
         """Note an answer whose head took ``took`` seconds."""
-        self.answers += 1
-        self.seconds += took
         self.classes[status // 100] += 1
-        if status >= 500:
-            self.errors += 1
+        self.seconds += took
         self.latency.note(took, now)
 
     def count_failure(self, reason: str, remember: float) -> None:
         """Note an attempt without an answer."""
         self.failed += 1
-        self.errors += 1
         self.strike(reason, remember)
 
     def strike(self, reason: str, remember: float) -> None:

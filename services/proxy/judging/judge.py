@@ -6,6 +6,8 @@ It acts at once and alone; what all proxies see together comes back from the hea
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Iterable
 
 from quantum.outliers import Ejections, Series
 from services.proxy.judging.breaker import Breaker
@@ -22,14 +24,14 @@ class Judge:
 
     def __init__(self, checks: HealthChecks, roster: Roster, observations: Observations) -> None:
         self._passive = checks.passive or PassiveChecks()
-        self._rates_answers = bool(
-            self._passive.unhealthy_status or self._passive.unhealthy_latency
-        )
+        self._bad = bad_statuses(self._passive.unhealthy_status)
+        self._too_slow = self._passive.unhealthy_latency or math.inf
         self._roster = roster
         self._observations = observations
         self._loop = asyncio.get_running_loop()
         self._breaker = checks.circuit_breaker
-        self._has_breakers = self._breaker is not None
+        self.has_breakers = self._breaker is not None
+        """Whether ``chosen`` is to be called."""
         for member in roster.members:
             self.meet(member)
         self._outlier = checks.outlier
@@ -49,35 +51,34 @@ class Judge:
         if self._timer is not None:
             self._timer.cancel()
 
+    def chosen(self, member: Member) -> None:
+        """Hear that a request is about to be sent: a half-open breaker lets one through at a time."""
+        if member.breaker is not None:
+            member.breaker.chosen(self._loop.time())
+
     def answered(self, member: Member, status: int, took: float) -> None:
         """Judge an answer."""
         member.upstream.answered(status, took, self._loop.time())
-        if self._rates_answers:
-            self._rate(member, status, took)
+        if status in self._bad:
+            self._object(member, f"status {status}")
+        elif took >= self._too_slow:
+            self._object(member, f"answered after {took:.3f} s")
         elif self._observations.failing:
             self._observations.succeeded(member.address)
-        if self._has_breakers:
+        if self.has_breakers:
             self._note(member, ok=status < 500)
 
     def failed(self, member: Member, reason: str) -> None:
         """Judge an attempt without an answer."""
         member.upstream.count_failure(reason, self._passive.fail_duration)
         self._observations.failed(member.address, reason)
-        if self._has_breakers:
+        if self.has_breakers:
             self._note(member, ok=False)
 
-    def _rate(self, member: Member, status: int, took: float) -> None:
+    def _object(self, member: Member, reason: str) -> None:
         """Passive checks: an answer may count against the upstream as well."""
-        passive, reason = self._passive, ""
-        if passive.unhealthy_status and is_status_in(status, passive.unhealthy_status):
-            reason = f"status {status}"
-        elif passive.unhealthy_latency and took >= passive.unhealthy_latency:
-            reason = f"answered after {took:.3f} s"
-        if reason:
-            member.upstream.strike(reason, passive.fail_duration)
-            self._observations.failed(member.address, reason)
-        elif self._observations.failing:
-            self._observations.succeeded(member.address)
+        member.upstream.strike(reason, self._passive.fail_duration)
+        self._observations.failed(member.address, reason)
 
     def _note(self, member: Member, *, ok: bool) -> None:
         breaker, now = member.breaker, self._loop.time()
@@ -104,6 +105,7 @@ class Judge:
         self._timer = self._loop.call_later(LOOK_SECONDS, self._look_for_outliers)
 
 
-def is_status_in(status: int, codes: list[int]) -> bool:
-    """Whether ``codes`` name ``status``, itself or its class by one digit (5 means 5xx)."""
-    return status in codes or status // 100 in codes
+def bad_statuses(codes: Iterable[int]) -> frozenset[int]:
+    """Return the statuses that ``codes`` name, themselves or their class by one digit (5 means 5xx)."""
+    wanted = set(codes)
+    return frozenset(s for s in range(100, 1000) if s in wanted or s // 100 in wanted)

@@ -108,8 +108,12 @@ class LeastConn:
 
     def choose(self, members: Sequence[Member], request: Request) -> Member:
         """Return the least busy."""
-        fewest = min(map(_in_flight, members))
-        return self.random.choice([m for m in members if _in_flight(m) == fewest])
+        loads = [member.upstream.in_flight for member in members]
+        fewest = min(loads)
+        position = loads.index(fewest)
+        for _ in range(int(self.random.random() * loads.count(fewest))):
+            position = loads.index(fewest, position + 1)
+        return members[position]
 
 
 class First:

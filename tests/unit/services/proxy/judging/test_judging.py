@@ -78,6 +78,23 @@ async def test_a_breaker_opens_and_lets_one_trial_through(bench):
     assert rows(bench)["up1:80"]["state"] == "healthy"
 
 
+async def test_while_a_trial_is_under_way_a_half_open_breaker_lets_nobody_else_through(bench):
+    breaker = {"min_requests": 3, "max_error_rate": 0.5, "open_for": "100ms", "trials": 2}
+    await bench.use(
+        upstreams=UPSTREAMS[:2],
+        load_balancing=ROUND_ROBIN,
+        health_checks={"circuit_breaker": breaker},
+    )
+    await ask_many(bench, 6, {"up1:80": BAD})
+    await until(lambda: rows(bench)["up1:80"]["state"] == "half_open")
+    together = [await bench.start(make_request()) for _ in range(6)]
+    asked = [wire for wire in bench.wires if wire.received]
+    assert [wire.address for wire in asked].count("up1:80") == 1
+    for wire in asked:
+        await wire.answer(OK)
+    await asyncio.gather(*together)
+
+
 async def test_with_too_few_healthy_ones_health_is_ignored_only_if_that_is_configured(bench):
     checks = {"active": {"uri": "/h"}, "panic_threshold": 0.5}
     await bench.use(upstreams=UPSTREAMS, load_balancing=ROUND_ROBIN, health_checks=checks)
