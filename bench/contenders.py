@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.jobs import (
     Surroundings,
@@ -115,21 +117,32 @@ def nginx(around: Surroundings) -> Contender:
     return start("nginx", command, around, ports)
 
 
+def caddy_command(document: dict[str, Any], scratch: Path) -> list[str]:
+    """Write the configuration down; return the command that runs it on one core."""
+    path = scratch / "caddy.json"
+    path.write_text(json.dumps(document))
+    binary = Path(sys.executable).parent / "caddyserver"
+    environment = ["env", "GOMAXPROCS=1", f"HOME={scratch}"]
+    return [*environment, str(binary), "run", "--config", str(path)]
+
+
 def caddy(around: Surroundings) -> Contender:
     ports = fresh_ports()
-    path = around.scratch / "caddy.json"
-    path.write_text(json.dumps(caddy_document(around, ports, free_port())))
-    binary = Path(sys.executable).parent / "caddyserver"
-    command = [
-        "env",
-        "GOMAXPROCS=1",
-        f"HOME={around.scratch}",
-        str(binary),
-        "run",
-        "--config",
-        str(path),
-    ]
+    command = caddy_command(caddy_document(around, ports, free_port()), around.scratch)
     return start("caddy", command, around, ports)
+
+
+@contextmanager
+def caddy_process(document: dict[str, Any], scratch: Path, port: int) -> Iterator[int]:
+    """Run Caddy until the block ends; gives its process id when ``port`` answers."""
+    log = (scratch / "caddy.log").open("ab")
+    process = subprocess.Popen(caddy_command(document, scratch), stdout=log, stderr=log)
+    try:
+        wait_for(port)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def quantum(around: Surroundings, topology: str) -> Contender:
