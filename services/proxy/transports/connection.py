@@ -9,6 +9,8 @@ request was sent whole and whose answer ended exactly where it said.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +22,10 @@ from quantum.http.message import Response, SendInformational
 from quantum.replies import Reply
 from quantum.wire.h1.response import BadResponse, ResponseReader
 from services.proxy.transports.failure import Stage, UpstreamFailed
+
+
+LAST_WORDS_BYTES = 64 * 1024
+"""Read at a time of what a peer said before it reset the connection."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,8 @@ class Connection(asyncio.Protocol):
         if self.stream is not None:
             self.stream.fail(BodyAborted("upstream closed the tunnel"))
         elif not self._answered:
+            if error is not None:
+                self._hear_last_words()
             if error is None:
                 self._ended()
             else:
@@ -218,6 +226,22 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         self._tell_owner()
         self._on_close(self)
+
+    def _hear_last_words(self) -> None:
+        """Read what came before a failed write: a peer that wants no more of a request resets, after its answer.
+
+        The loop closes a connection whose write fails without looking at what has arrived on it.
+        """
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or self.transport.get_extra_info("ssl_object") is not None:
+            return  # under TLS the session that could read it is gone
+        try:
+            with socket.socket(fileno=os.dup(sock.fileno())) as twin:
+                twin.setblocking(False)
+                while not self._answered and (data := twin.recv(LAST_WORDS_BYTES)):
+                    self.data_received(data)
+        except OSError:
+            return  # that was all
 
     def pause_writing(self) -> None:
         """Hold back writers."""

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -193,3 +194,49 @@ async def test_a_slow_client_does_not_fill_the_memory(platform):
     assert written < 20_000_000  # what kernel buffers take, not what the proxy does
     assert response.body.buffered < 1_000_000
     await response.body.aclose()
+
+
+class Upload:
+    """A body whose second piece arrives at a peer that has answered and reset the connection unheard."""
+
+    length = trailers = None
+
+    def __init__(self, go_on, refusing):
+        self.go_on = go_on
+        self.refusing = refusing
+        self.count = 0
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        self.count += 1
+        if self.count == 2:
+            await asyncio.sleep(0.05)
+            self.go_on.set()
+            self.refusing.join()  # the loop stands still: it cannot read before it writes
+        return b"x" * 1000
+
+    async def aclose(self):
+        pass
+
+
+async def test_an_answer_is_heard_though_the_rest_of_the_request_cannot_be_written(platform):
+    go_on = threading.Event()
+
+    def refuse(listener):
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(65536)
+            go_on.wait(10)
+            peer.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 6\r\n\r\nenough")
+            linger = struct.pack("ii", 1, 0)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = threading.Thread(target=refuse, args=(listener,))
+        refusing.start()
+        await platform.use(f"127.0.0.1:{listener.getsockname()[1]}")
+        response = await platform.ask("POST", body=Upload(go_on, refusing))
+    assert response.status == 403
+    assert await read_all(response.body, 100) == b"enough"
