@@ -23,7 +23,6 @@ from quantum.replies import Reply
 from quantum.wire.h1.response import BadResponse, ResponseReader
 from services.proxy.transports.failure import Stage, UpstreamFailed
 
-
 LAST_WORDS_BYTES = 64 * 1024
 """Read at a time of what a peer said before it reset the connection."""
 
