@@ -11,7 +11,7 @@ import ipaddress
 import json
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from quantum.config.model import StrictModel, path_of
 from quantum.config.units import Duration, WeakString
@@ -161,6 +161,18 @@ class ReverseProxyConfig(PartlyBuilt):
     rewrite: Rewrite | None = None
     handle_response: list[ResponseRule] = Field(default_factory=list)
     verbose_logs: bool = False
+
+    @model_validator(mode="after")
+    def _check_can_be_probed(self) -> ReverseProxyConfig:
+        active = self.health_checks.active
+        if active is None or active.protocol == "tcp" or active.upstream or active.port:
+            return self
+        if self.transport is not None and self.transport.spec.id.endswith(".fastcgi"):
+            raise ValueError(
+                'health_checks.active: a FastCGI server is checked with "protocol": "tcp", '
+                'or over HTTP on another "port" or "upstream"'
+            )
+        return self
 
     @property
     def is_dynamic(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable, Iterable
 
 from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import AnyBody, Body, StreamBody
-from quantum.http.headers import Headers
+from quantum.http.headers import Field, Headers
 from quantum.http.message import Request, Response
 from quantum.replies import Reply
 from quantum.tasks import TaskSet
@@ -111,10 +112,32 @@ def _in_memory(body: AnyBody) -> AnyBody:
     return body
 
 
-async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Response:
+def _send(
+    lease: Lease, connection: Connection, outgoing: Outgoing, senders: TaskSet
+) -> Reply[Response]:
+    """Send the request, or begin to; return the answer to come."""
+    body = outgoing.body
+    is_chunked = not isinstance(body, bytes) and body.length is None
+    return begin(
+        lease, connection, outgoing, senders, outgoing.encode(), _CHUNKED if is_chunked else None
+    )
+
+
+Framing = tuple[Callable[[bytes], bytes], Callable[[Iterable[Field]], bytes]]
+"""What is made of a piece of a streamed body, and what ends it, given the trailers."""
+_CHUNKED: Framing = encode_chunk, encode_last_chunk
+
+
+async def attempt(
+    member: Member,
+    outgoing: Outgoing,
+    senders: TaskSet,
+    send: Callable[[Lease, Connection, Outgoing, TaskSet], Reply[Response]] = _send,
+) -> Response:
     """Send ``outgoing`` to ``member`` and return the answer, whose body may still be streaming.
 
-    Raises UpstreamFailed, or what broke the request's own body (ClientGone, BodyAborted).
+    Raises UpstreamFailed, or what broke the request's own body (ClientGone, BodyAborted). ``send`` puts
+    the request on a connection, by ``begin``.
     """
     lease = Lease(member)
     try:
@@ -123,7 +146,7 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
             connection = await member.pool.acquire()
         lease.connection = connection
         try:
-            response = await _send(lease, connection, outgoing, senders)
+            response = await send(lease, connection, outgoing, senders)
         except UpstreamFailed as failure:
             if not may_use_fresh_connection(
                 failure.stage, outgoing.method, is_replayable=outgoing.is_replayable
@@ -131,7 +154,7 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
                 raise
             connection = await member.pool.acquire(fresh=True)
             lease.replace_connection(connection)
-            response = await _send(lease, connection, outgoing, senders)
+            response = await send(lease, connection, outgoing, senders)
         if response.status == 101 and outgoing.wish is not None:
             outgoing.wish.grant(response, connection)
             lease.lend_to_answer()
@@ -143,14 +166,18 @@ async def attempt(member: Member, outgoing: Outgoing, senders: TaskSet) -> Respo
             lease.release()
 
 
-def _send(
-    lease: Lease, connection: Connection, outgoing: Outgoing, senders: TaskSet
+def begin(
+    lease: Lease,
+    connection: Connection,
+    outgoing: Outgoing,
+    senders: TaskSet,
+    head: bytes,
+    framing: Framing | None,
 ) -> Reply[Response]:
-    """Send the request, or begin to; return the answer to come."""
+    """Send ``head``, which has a body in memory behind it; let a task send a streamed one."""
     timeout = 0.0
     if outgoing.deadline is not None:
         timeout = max(outgoing.deadline - asyncio.get_running_loop().time(), 0.001)
-    head = outgoing.encode()
     answer = connection.begin(
         outgoing.method, head, outgoing.wish is not None, outgoing.early, timeout
     )
@@ -158,26 +185,23 @@ def _send(
     if not isinstance(body, bytes):
         outgoing.is_begun = True
         connection.sending(True)
-        lease.sender = senders.start(_send_body(connection, body), "request_body")
+        lease.sender = senders.start(_send_body(connection, body, framing), "request_body")
     return answer
 
 
-async def _send_body(connection: Connection, body: Body) -> None:
+async def _send_body(connection: Connection, body: Body, framing: Framing | None) -> None:
     """Send a streamed body as the upstream takes it; its failure is the exchange's."""
     length, sent = body.length, 0
     try:
         async for chunk in body:
             sent += len(chunk)
-            if length is None:
-                await connection.write(encode_chunk(chunk))
-            elif sent <= length:
-                await connection.write(chunk)
-            else:
+            if length is not None and sent > length:
                 break
+            await connection.write(chunk if framing is None else framing[0](chunk))
         if length is not None and sent != length:
             raise BodyAborted(f"request body of {length} bytes had {sent}")
-        if length is None:
-            await connection.write(encode_last_chunk(body.trailers or ()))
+        if framing is not None:
+            await connection.write(framing[1](body.trailers or ()))
         connection.sending(False)
     except (BodyAborted, ClientGone) as error:
         connection.fail(error)

@@ -45,6 +45,13 @@ MANIFEST = Manifest(
             implementation="services.proxy.transports.http:HttpTransport",
             summary="Upstreams over HTTP/1.1 and HTTP/2, by TCP, TLS or a unix socket",
         ),
+        ModuleSpec(
+            id="http.reverse_proxy.transport.fastcgi",
+            room="proxy",
+            config="services.proxy.transports.config:FastCgiTransportConfig",
+            implementation="services.proxy.transports.fastcgi.transport:FastCgiTransport",
+            summary="Application servers such as PHP-FPM, by TCP or a unix socket",
+        ),
         *(
             ModuleSpec(
                 id=f"http.reverse_proxy.selection_policies.{name}",

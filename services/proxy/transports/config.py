@@ -62,6 +62,30 @@ class KeepAlive(StrictModel):
     idle_timeout: Duration = Field(default=120.0, gt=0)
 
 
+def _ascii(text: str) -> str:
+    if not text or not text.isascii():
+        raise ValueError("split_path has plain ASCII such as .php")
+    return text
+
+
+class FastCgiTransportConfig(StrictModel):
+    """``http.reverse_proxy.transport.fastcgi``: application servers such as PHP-FPM.
+
+    ``keep_alive`` is an extension and off unless it is set: a connection that is kept holds one of the
+    server's few processes.
+    """
+
+    root: str = ""
+    split_path: list[Annotated[str, AfterValidator(_ascii)]] = Field(default_factory=list)
+    resolve_root_symlink: bool = False
+    env: dict[str, str] = Field(default_factory=dict)
+    dial_timeout: Duration = Field(default=3.0, gt=0)
+    read_timeout: Duration = Field(default=0.0, ge=0)
+    write_timeout: Duration = Field(default=0.0, ge=0)
+    capture_stderr: bool = False
+    keep_alive: KeepAlive | None = None
+
+
 class UpstreamTls(PartlyBuilt):
     """TLS towards upstreams; certificates are verified against ``ca`` or the system's roots."""
 

@@ -22,6 +22,7 @@ from quantum.http.message import Response, SendInformational
 from quantum.replies import Reply
 from quantum.wire.h1.response import BadResponse, ResponseReader
 from services.proxy.transports.failure import Stage, UpstreamFailed
+from services.proxy.transports.fastcgi.reply import ReplyReader
 
 LAST_WORDS_BYTES = 64 * 1024
 """Read at a time of what a peer said before it reset the connection."""
@@ -35,6 +36,9 @@ class Limits:
     header_timeout: float = 0.0
     read_timeout: float = 0.0
     write_timeout: float = 0.0
+
+
+OnClose = Callable[["Connection"], None]
 
 
 class Connection(asyncio.Protocol):
@@ -53,13 +57,14 @@ class Connection(asyncio.Protocol):
         self,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        on_close: Callable[[Connection], None],
+        on_close: OnClose,
+        reader: ReplyReader | None = None,
     ) -> None:
-        """``on_close`` hears once when the connection is gone, whatever the cause."""
+        """``on_close`` hears once when the connection is gone, whatever the cause; ``reader``: of FastCGI."""
         self._loop = loop
         self._limits = limits
         self._on_close = on_close
-        self._reader = ResponseReader(limits.max_head_bytes)
+        self._reader = reader or ResponseReader(limits.max_head_bytes)
         self._serial = 0
         self._waiter: Reply[Response] | None = None
         self._body: StreamBody | None = None
