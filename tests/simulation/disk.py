@@ -119,6 +119,13 @@ class Disk:
         return found
 
 
+def harden(inode: Inode) -> None:
+    """Put the bytes of all files on the platter."""
+    inode.durable = inode.data
+    for below in (inode.names or {}).values():
+        harden(below)
+
+
 def tear(inode: Inode, random: Random) -> None:
     """Drop the bytes of files that were not synced."""
     if inode.names is None:
@@ -198,6 +205,10 @@ class SimulatedCalls:
         opened[1] += len(data)
         return data
 
+    def read_at(self, descriptor: int, size: int, offset: int) -> bytes:
+        self._point("read")
+        return self._open[descriptor][0].data[offset : offset + size]
+
     def write(self, descriptor: int, data: bytes) -> None:
         for part in (data[: len(data) // 2], data[len(data) // 2 :]):
             self._point("write")
@@ -212,6 +223,11 @@ class SimulatedCalls:
         self._point("fsync")
         inode = self._open[descriptor][0]
         inode.durable = inode.data
+        self._disk.sync()
+
+    def sync_all(self, path: str) -> None:
+        self._point("syncfs")
+        harden(self._disk.root)
         self._disk.sync()
 
     def set_mode(self, descriptor: int, mode: int) -> None:

@@ -41,6 +41,8 @@ def make(seed: str) -> History:
         power=random.random() < 0.3,
         guard=random.random() < 0.1,
         event_loss=random.choice((0.0, 0.0, 0.3)),
+        chunks=random.random() < 0.3,
+        many=random.random() < 0.6,
     )
     history = History(seed, rules)
     for number in range(random.randint(3, 14)):

@@ -2,23 +2,33 @@
 operations that are pushed twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from hashlib import sha256
 from random import Random
 from typing import Any
 
 from services.sync.client.planning.model import Node
 from services.sync.client.remote.api import (
     Download,
+    Fetched,
     Listing,
     Offline,
     Page,
     Remote,
+    RemoteError,
     Rescan,
+    Stale,
+    Write,
     Written,
 )
 from services.sync.client.session import Session
+from services.sync.content.manifest import Manifest
 from tests.simulation.server import Replica, Truth
+
+CHUNK = 3
+"""Bytes of a chunk: contents have a dozen."""
 
 
 class Faults:
@@ -35,8 +45,9 @@ class SimulatedRemote:
 
     def __init__(
         self, truth: Truth, replicas: list[Replica], faults: Faults, random: Random, client: str,
-        point: Callable[[str], None],
+        point: Callable[[str], None], *, takes_many: bool = False,
     ) -> None:  # fmt: skip
+        self.takes_many = takes_many
         self._truth, self._replicas, self.faults = truth, replicas, faults
         self._random, self._client, self._point = random, client, point
 
@@ -64,17 +75,68 @@ class SimulatedRemote:
         return await self._ask(lambda replica: replica.changes(cursor))
 
     @asynccontextmanager
-    async def download(self, path: str, start: int = 0, hash: str = "") -> AsyncIterator[Download]:
+    async def download(
+        self, path: str, start: int = 0, hash: str = "", size: int = 0
+    ) -> AsyncIterator[Download]:
         node, data, seq = await self._ask(lambda replica: replica.read(path))
         if node.hash != hash:
-            start = 0
-        yield _Download(node, data[start:], start, seq, self)
+            start = size = 0
+        yield _Download(node, data[start : start + size if size else None], start, seq, self)
 
     async def upload(
         self, path: str, node: Node, content: bytes | AsyncIterator[bytes], expect: Node | None
     ) -> Written:
         assert isinstance(content, bytes)
         return await self._ask(lambda _: self._truth.put(path, node, content, expect, self._client))
+
+    async def write_many(
+        self, writes: Sequence[Write], confirm: str = ""
+    ) -> list[Written | RemoteError]:
+        """A connection that breaks in the middle leaves the first ones done."""
+        results: list[Written | RemoteError] = []
+        for write in writes:
+            if results and self._random.random() < self.faults.loss:
+                raise Offline("the connection broke")
+            try:
+                results.append(await self._ask(partial(self._write, write)))
+            except Stale as error:
+                results.append(error)
+        return results
+
+    def _write(self, write: Write, _: Replica) -> Written:
+        if write.node is None:
+            return self._truth.delete(write.path, write.expect, 0, self._client)
+        if write.node.is_directory:
+            return self._truth.make_directory(write.path, self._client)
+        assert sha256(write.data).hexdigest() == write.node.hash
+        return self._truth.put(write.path, write.node, write.data, write.expect, self._client)
+
+    async def read_many(self, paths: Sequence[str]) -> list[Fetched | RemoteError]:
+        def read(path: str, replica: Replica) -> Fetched | RemoteError:
+            try:
+                return Fetched(*replica.read(path))
+            except Stale as error:
+                return error
+
+        return await self._ask(lambda replica: [read(path, replica) for path in paths])
+
+    @property
+    def has_pieces(self) -> bool:
+        return True
+
+    async def manifest(self, path: str) -> Manifest | None:
+        _, data, _ = await self._ask(lambda replica: replica.read(path))
+        return cut(data) if self._random.random() < 0.9 else None
+
+    async def missing(self, names: Sequence[str]) -> list[str]:
+        return await self._ask(lambda _: [n for n in names if n not in self._truth.chunks])
+
+    async def send_chunk(self, name: str, data: bytes) -> None:
+        assert sha256(data).hexdigest() == name
+        await self._ask(lambda _: self._truth.chunks.update({name: data}))
+
+    async def assemble(self, path: str, manifest: Manifest, expect: Node | None) -> Written:
+        return await self._ask(lambda _: self._truth.assemble(path, manifest, expect, self._client))
 
     async def delete(self, path: str, expect: Node, cursor: int, confirm: str = "") -> Written:
         return await self._ask(lambda _: self._truth.delete(path, expect, cursor, self._client))
@@ -131,6 +193,13 @@ class _Download:
                 raise Offline("the connection broke")
             if part:
                 yield part
+
+
+def cut(data: bytes) -> Manifest:
+    """Cut a tiny content into tiny chunks."""
+    pieces = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
+    chunks = tuple((sha256(piece).hexdigest(), len(piece)) for piece in pieces)
+    return Manifest(sha256(data).hexdigest(), len(data), chunks)
 
 
 _: type[Remote] = SimulatedRemote

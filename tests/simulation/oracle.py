@@ -122,6 +122,7 @@ class Player:
 
     def _trim(self, client: int) -> None:
         self.world.truth.oldest = len(self.world.truth.log)
+        self.world.truth.chunks.clear()
 
     # The judgement.
 

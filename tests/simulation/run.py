@@ -114,6 +114,8 @@ def shrink(history: History, attempts: int = 400) -> History:
         "guard": False,
         "event_loss": 0.0,
         "delay": 0.001,
+        "chunks": False,
+        "many": False,
     }
     for name, value in plain.items():
         candidate = replace(history, rules=replace(history.rules, **{name: value}))

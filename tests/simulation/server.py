@@ -4,9 +4,19 @@ commit, contents before announcements. Replicas answer from a place in the log t
 from asyncio import Event
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from services.sync.client.planning.model import DIRECTORY, Node, ancestors, fold, is_below
-from services.sync.client.remote.api import Change, Listing, Page, Rescan, Stale, Written
+from services.sync.client.remote.api import (
+    Change,
+    ChunksMissing,
+    Listing,
+    Page,
+    Rescan,
+    Stale,
+    Written,
+)
+from services.sync.content.manifest import Manifest
 
 
 @dataclass
@@ -18,6 +28,7 @@ class Truth:
     log: list[Change] = field(default_factory=list)
     snapshots: list[dict[str, Node]] = field(default_factory=lambda: [{}])
     contents: dict[str, bytes] = field(default_factory=dict)
+    chunks: dict[str, bytes] = field(default_factory=dict)
     oldest: int = 0
     """Cursors before this one get "rescan"."""
     folds: dict[str, str] = field(default_factory=dict)
@@ -63,6 +74,14 @@ class Truth:
         )
         self.contents[node.hash] = data
         return Written(self.commit(path, node, client), node)
+
+    def assemble(self, path: str, manifest: Manifest, expect: Node | None, client: str) -> Written:
+        missing = [name for name, _ in manifest.chunks if name not in self.chunks]
+        if missing:
+            raise ChunksMissing("chunks are missing", missing)
+        data = b"".join(self.chunks[name] for name, _ in manifest.chunks)
+        assert sha256(data).hexdigest() == manifest.hash, "chunks of another content"
+        return self.put(path, Node(False, manifest.hash, manifest.size), data, expect, client)
 
     def delete(self, path: str, expect: Node, cursor: int, client: str) -> Written:
         current = self.tree.get(path)

@@ -23,8 +23,13 @@ from services.sync.client.session import Session
 from services.sync.client.settings import Settings
 from services.sync.client.state import State
 from services.sync.client.steps import Steps
+from services.sync.client.transfers.downloads import Downloads
+from services.sync.client.transfers.lists import Cutting
+from services.sync.client.transfers.local import LocalLists
+from services.sync.client.transfers.together import Together
+from services.sync.client.transfers.uploads import Uploads
 from tests.simulation.disk import Disk, SimulatedCalls
-from tests.simulation.network import Faults, SimulatedRemote
+from tests.simulation.network import Faults, SimulatedRemote, cut
 from tests.simulation.server import Replica, Truth
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,6 +102,10 @@ class Rules:
     power: bool = False
     guard: bool = False
     event_loss: float = 0.0
+    many: bool = False
+    """Whether the server takes many small changes in one request."""
+    chunks: bool = False
+    """Whether every content travels by chunks, as only large ones do in real life."""
 
 
 class Machine:
@@ -189,12 +198,14 @@ class Machine:
             folder.prepare(self.name)
         elif not folder.read_marker() and not state.synced and self.disk.is_mounted:
             folder.prepare(self.name)
-        scanner = Scanner(folder, Patterns(), self.clock.now_ns, state.hashes())
+        least = 1 if self.world.rules.chunks else 10**9
+        cutting = Cutting(lambda read: cut(read(1000)), least, least, least)
+        scanner = Scanner(folder, Patterns(), self.clock.now_ns, state.hashes(), cutting)
         local = Local(folder, scanner, state, run)
         view = RemoteView(state, self.name, lambda path, node: True)
         remote = SimulatedRemote(
             self.world.truth, self.world.replicas, self.world.faults[self.name], self.random,
-            self.name, point,
+            self.name, point, takes_many=self.world.rules.many,
         )  # fmt: skip
         guard = (
             {"guard_minimum": 3, "guard_share": 0.5}
@@ -203,8 +214,14 @@ class Machine:
         )
         settings = Settings(self.name, parallel=2, confirm_deletes=self.is_confirmed, **guard)
         pace = Pace(0, self.clock)
-        steps = Steps(local, view, remote, settings.mode, run, pace, Silent(), self._name)
-        rounds = Rounds(local, view, remote, state, steps, settings, self.clock, Silent())
+        lists = LocalLists(local, state, run, cutting)
+        uploads = Uploads(local, remote, lists, run, pace, Silent())
+        downloads = Downloads(local, view, remote, lists, run, pace, Silent())
+        steps = Steps(local, view, remote, settings.mode, run, uploads, downloads, self._name)
+        together = Together(
+            local, view, remote, uploads, run, pace, Silent(), self._name, is_mirror=False
+        )
+        rounds = Rounds(local, view, remote, state, steps, together, settings, self.clock, Silent())
         session = Session(rounds, local, view, self.clock, self.random, self._report, RESCAN)
         self.session = session
         self.tasks.append(self.world.loop.create_task(remote.follow(session, lambda: view.cursor)))

@@ -136,6 +136,10 @@ class Lines:
     def moved_bytes(self, count: int) -> None:
         """Ignore."""
 
+    def spared_bytes(self, count: int) -> None:
+        """Tell what did not travel."""
+        print(f"{count} bytes were there already", file=self._stream)
+
     def did(self, action: Action) -> None:
         """Tell what was done, and why."""
         print(f"{action}  [{action.rule}]", file=self._stream)
@@ -161,6 +165,12 @@ class Bar:
     def moved_bytes(self, count: int) -> None:
         """Move the bar."""
         self._bars.update(self._task, advance=count)
+
+    def spared_bytes(self, count: int) -> None:
+        """Take what need not travel out of the sum: the time that is left is that of the rest."""
+        total = self._bars.tasks[self._task].total
+        if total is not None:
+            self._bars.update(self._task, total=max(0, total - count))
 
     def did(self, action: Action) -> None:
         """Show the step."""

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -21,7 +21,7 @@ from services.sync.client.disk.patterns import IGNORE_FILE, Patterns
 from services.sync.client.disk.scanner import Scanner
 from services.sync.client.pace import Pace
 from services.sync.client.planning.actions import Plan
-from services.sync.client.planning.model import Node
+from services.sync.client.planning.model import Mode, Node
 from services.sync.client.progress import Outcome, Progress
 from services.sync.client.remote.api import Offline
 from services.sync.client.remote.http import ANSWER_SECONDS, CONNECT_SECONDS, HttpRemote
@@ -33,6 +33,11 @@ from services.sync.client.session import FIRST_RETRY, Report, Session
 from services.sync.client.settings import Settings
 from services.sync.client.state import State
 from services.sync.client.steps import Steps
+from services.sync.client.transfers.downloads import Downloads
+from services.sync.client.transfers.lists import Cutting
+from services.sync.client.transfers.local import LocalLists
+from services.sync.client.transfers.together import Together
+from services.sync.client.transfers.uploads import Uploads
 from services.sync.client.watch import watch
 
 ATTEMPTS = 5
@@ -65,19 +70,28 @@ class Client:
         self._options, self._clock, self._http, self._state = options, clock, http, state
         patterns = Patterns(options.include, [*options.exclude, *_own_patterns(options.root)])
         self._hashes = state.hashes()
+        cutting = Cutting()
         scanner = Scanner(
-            folder, patterns, lambda: int(clock.now().timestamp() * 1e9), self._hashes
+            folder, patterns, lambda: int(clock.now().timestamp() * 1e9), self._hashes, cutting
         )
         run = _in_threads(executor)
         self.remote = HttpRemote(http, options.server)
         self.view = RemoteView(state, settings.client, _takes(patterns))
         self.replica = Replica(folder, scanner, state, run)
+        pace = Pace(options.rate, clock)
+        lists = LocalLists(self.replica, state, run, cutting)
+        uploads = Uploads(self.replica, self.remote, lists, run, pace, progress)
+        downloads = Downloads(self.replica, self.view, self.remote, lists, run, pace, progress)
         steps = Steps(
-            self.replica, self.view, self.remote, settings.mode, run, Pace(options.rate, clock),
-            progress, lambda: secrets.token_hex(8),
+            self.replica, self.view, self.remote, settings.mode, run, uploads, downloads,
+            lambda: secrets.token_hex(8),
+        )  # fmt: skip
+        together = Together(
+            self.replica, self.view, self.remote, uploads, run, pace, progress,
+            lambda: secrets.token_hex(8), is_mirror=settings.mode is Mode.MIRROR,
         )  # fmt: skip
         self.rounds = Rounds(
-            self.replica, self.view, self.remote, state, steps, settings, clock, progress
+            self.replica, self.view, self.remote, state, steps, together, settings, clock, progress
         )
 
     async def once(self) -> Outcome:
@@ -128,6 +142,7 @@ class Client:
 
     def _save(self) -> None:
         self._state.save_hashes(self._hashes, self.replica.tree)
+        self._state.drop_lists()
         self._state.commit()
 
 
@@ -165,7 +180,15 @@ def _takes(patterns: Patterns) -> Callable[[str, Node], bool]:
 
 
 def _in_threads(executor: ThreadPoolExecutor) -> Callable[..., Awaitable[Any]]:
-    def run(function: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
-        return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+    async def run(function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run in a thread. Cancelled, it waits: a thread that goes on would use files that were closed."""
+        work = asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({work})
+            raise
 
     return run

@@ -17,6 +17,9 @@ class Progress(Protocol):
     def moved_bytes(self, count: int) -> None:
         """Bytes were transferred, in either direction."""
 
+    def spared_bytes(self, count: int) -> None:
+        """Bytes of a transfer were there already and did not travel."""
+
     def did(self, action: Action) -> None:
         """A step is done."""
 
@@ -31,6 +34,9 @@ class Silent:
         """Ignore."""
 
     def moved_bytes(self, count: int) -> None:
+        """Ignore."""
+
+    def spared_bytes(self, count: int) -> None:
         """Ignore."""
 
     def did(self, action: Action) -> None:

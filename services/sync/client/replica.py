@@ -69,6 +69,11 @@ class Replica:
         if status is not None:
             self.status[path] = status
 
+    def placed(self, path: str, node: Node, status: Status) -> None:
+        """Note a file that we wrote."""
+        self.set(path, node, status)
+        self._scanner.placed(path, status, node.hash)
+
     def moved(self, source: str, to: str) -> None:
         """Note a rename, with everything below. Times are read again when they are needed."""
         for path in [p for p in self.tree if p == source or is_below(p, source)]:
@@ -83,6 +88,8 @@ class Replica:
         for known in [top] if is_file else [p for p in self.tree if p == top or is_below(p, top)]:
             if known not in scan.tree:
                 self.set(known, None)
+        for manifest in scan.lists:
+            self._state.keep_list(manifest)
         self.tree.update(scan.tree)
         self.status.update(scan.status)
         for facts, found in ((self.unknown, scan.unknown), (self.skipped, scan.skipped)):

@@ -11,12 +11,21 @@ from services.sync.client.planning.actions import Action, Kind, Plan
 from services.sync.client.planning.names import conflict_path
 from services.sync.client.planning.planner import plan
 from services.sync.client.progress import Outcome, Progress
-from services.sync.client.remote.api import ConfirmationWanted, Refused, Remote, Rescan, Stale
+from services.sync.client.remote.api import (
+    ChunksMissing,
+    ConfirmationWanted,
+    Refused,
+    Remote,
+    Rescan,
+    Stale,
+    Unsupported,
+)
 from services.sync.client.remote.view import RemoteView
 from services.sync.client.replica import Replica
 from services.sync.client.settings import Settings
 from services.sync.client.state import Event, State
 from services.sync.client.steps import Steps
+from services.sync.client.transfers.together import Together
 
 LONGEST = 20
 """Rounds of one sync. Two or three are usual; more happen while others write all the time, and then
@@ -42,13 +51,14 @@ class Rounds:
 
     def __init__(
         self, replica: Replica, view: RemoteView, remote: Remote, state: State, steps: Steps,
-        settings: Settings, clock: Clock, progress: Progress,
+        together: Together, settings: Settings, clock: Clock, progress: Progress,
     ) -> None:  # fmt: skip
         self._replica = replica
         self._view = view
         self._remote = remote
         self._state = state
         self._steps = steps
+        self._together = together
         self._settings = settings
         self._clock = clock
         self._progress = progress
@@ -73,6 +83,8 @@ class Rounds:
                 self._agree(made)
                 outcome.held = made.held
                 if not made:
+                    if self._replica.folder.partial:
+                        await self._replica.run(self._replica.folder.drop_partial)
                     break
                 self._guard(made)
                 self._progress.planned(made)
@@ -152,15 +164,15 @@ class Rounds:
             await self._try_all(group, outcome)
         self._state.commit()
 
-    async def _try_all(self, group: list[Action], outcome: Outcome) -> None:
+    async def _try_all(self, actions: list[Action], outcome: Outcome) -> None:
         """Do steps side by side; the first error that ends the round ends all of them."""
-        waiting = iter(group)
+        waiting = self._together.groups(actions, self._settings.parallel)
 
         async def work() -> None:
-            for action in waiting:
-                await self._try(action, outcome)
+            for group in waiting:
+                await self._try_group(group, outcome)
 
-        count = min(self._settings.parallel, len(group))
+        count = min(self._settings.parallel, len(actions))
         if count == 1:
             await work()
             return
@@ -172,34 +184,59 @@ class Rounds:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
+    async def _try_group(self, group: list[Action], outcome: Outcome) -> None:
+        if len(group) == 1:
+            await self._try(group[0], outcome)
+            return
+        try:
+            ends = await self._together.do(group)
+        except Unsupported:
+            for action in group:
+                await self._try(action, outcome)
+            return
+        except BaseException as error:  # noqa: BLE001 - what it is not for is raised again
+            for action in group:  # one problem of all of them: full, too large, refused
+                await self._end(action, error, outcome)
+            return
+        for action, end in zip(group, ends, strict=True):
+            await self._end(action, end, outcome)
+
     async def _try(self, action: Action, outcome: Outcome) -> None:
         try:
             await self._steps.do(action)
-        except LocalChanged as error:
-            self._replica.dirty.update({action.path, action.to} - {""})
-            self._fail(action, str(error), outcome)
-        except Stale as error:
-            self.is_remote_stale = True
-            self._fail(action, str(error), outcome)
-        except ConfirmationWanted as error:
-            if not self._settings.confirm_deletes:
-                total = len(self._state.synced)
-                raise DeletionsHeld(error.affected, total, "on the server") from error
-            self._steps.confirm = error.token
-            self._fail(action, str(error), outcome)
-        except Refused as error:
-            self._failures[action] = ATTEMPTS
-            self._fail(action, str(error), outcome)
-        except OSError as error:  # full, not permitted, broken, or the whole folder is gone
-            await self._replica.check_marker()
-            self._failures[action] = ATTEMPTS
-            self._replica.dirty.update({action.path, action.to} - {""})
-            self._fail(action, error.strerror or str(error), outcome)
-        except BaseException:
-            self.is_remote_stale = True  # what was asked last may have been done
-            raise
+        except BaseException as error:  # noqa: BLE001 - what it is not for is raised again
+            await self._end(action, error, outcome)
         else:
-            self._did(action, outcome)
+            await self._end(action, None, outcome)
+
+    async def _end(self, action: Action, error: BaseException | None, outcome: Outcome) -> None:
+        """Note how a step ended; raise what ends the round."""
+        match error:
+            case None:
+                self._did(action, outcome)
+            case LocalChanged():
+                self._replica.dirty.update({action.path, action.to} - {""})
+                self._fail(action, str(error), outcome)
+            case Stale() | ChunksMissing():
+                self.is_remote_stale = True
+                self._fail(action, str(error), outcome)
+            case ConfirmationWanted():
+                if not self._settings.confirm_deletes:
+                    total = len(self._state.synced)
+                    raise DeletionsHeld(error.affected, total, "on the server") from error
+                self._steps.confirm = self._together.confirm = error.token
+                self._fail(action, str(error), outcome)
+            case Refused():
+                self._failures[action] = ATTEMPTS
+                self._fail(action, str(error), outcome)
+            case OSError():  # full, not permitted, broken, or the whole folder is gone
+                await self._replica.check_marker()
+                self._failures[action] = ATTEMPTS
+                self._replica.dirty.update({action.path, action.to} - {""})
+                self._fail(action, error.strerror or str(error), outcome)
+            case _:
+                self.is_remote_stale = True  # what was asked last may have been done
+                raise error
 
     def _fail(self, action: Action, problem: str, outcome: Outcome) -> None:
         self._failures[action] = self._failures.get(action, 0) + 1

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from services.sync.client.planning.model import Node
+from services.sync.content.manifest import Manifest
 
-SCHEMA_VERSION = 1
-"""Written into the database; another one is refused."""
+SCHEMA_VERSION = 2
+"""Written into the database; an older one is brought up to it, a newer one is refused."""
 
 LARGEST_JOURNAL = 10_000
 """Events that ``why`` can tell of; older ones are dropped."""
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS remote (path TEXT PRIMARY KEY, is_directory INTEGER N
 CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, modified INTEGER NOT NULL,
     changed INTEGER NOT NULL, size INTEGER NOT NULL, inode INTEGER NOT NULL,
     hash TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lists (hash TEXT PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, at TEXT NOT NULL, path TEXT NOT NULL,
     what TEXT NOT NULL, rule TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_path ON events (path);
@@ -55,9 +57,9 @@ class State:
         """``connection`` MUST be in autocommit mode: transactions are begun here."""
         self._connection = connection
         (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found not in {0, SCHEMA_VERSION}:
-            raise StateBroken(f"made by another version of this program ({found}); remove it")
-        if not found:
+        if found > SCHEMA_VERSION:
+            raise StateBroken(f"made by a newer version of this program ({found}); remove it")
+        if found < SCHEMA_VERSION:  # every version so far only added tables
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._is_open = False
@@ -121,6 +123,26 @@ class State:
         self._connection.execute("DELETE FROM hashes")
         rows = ((p, *hashes[p][0], hashes[p][1]) for p in known if p in hashes)
         self._connection.executemany("INSERT OR REPLACE INTO hashes VALUES (?,?,?,?,?,?)", rows)
+
+    def list_of(self, hash: str) -> Manifest | None:
+        """Return the chunks of a content that was cut, None when it was not."""
+        row = self._connection.execute(
+            "SELECT chunks FROM lists WHERE hash = ?", (hash,)
+        ).fetchone()
+        return Manifest.decode(hash, row[0]) if row else None
+
+    def keep_list(self, manifest: Manifest) -> None:
+        """Remember the chunks of a content."""
+        values = (manifest.hash, manifest.encode())
+        self._write("INSERT OR REPLACE INTO lists VALUES (?, ?)", values)
+
+    def drop_lists(self) -> None:
+        """Forget the chunks of contents that neither side has."""
+        statement = (
+            "DELETE FROM lists WHERE hash NOT IN (SELECT hash FROM synced)"
+            " AND hash NOT IN (SELECT hash FROM remote)"
+        )
+        self._write(statement, ())
 
     def note(self, event: Event) -> None:
         """Add to the journal."""

@@ -49,6 +49,9 @@ class Calls(Protocol):
     def read(self, descriptor: int, size: int) -> bytes:
         """Read some bytes; b"" is the end."""
 
+    def read_at(self, descriptor: int, size: int, offset: int) -> bytes:
+        """Read ``size`` bytes from ``offset`` on; fewer only where the file ends."""
+
     def write(self, descriptor: int, data: bytes) -> None:
         """Write all of ``data``."""
 
@@ -57,6 +60,9 @@ class Calls(Protocol):
 
     def sync(self, descriptor: int) -> None:
         """Make a file's content durable."""
+
+    def sync_all(self, path: str) -> None:
+        """Make everything durable that the file system of ``path`` was given: for many files at once."""
 
     def set_mode(self, descriptor: int, mode: int) -> None:
         """Set permission bits."""
@@ -93,6 +99,7 @@ class SystemCalls:
     def __init__(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self._renameat2 = getattr(libc, "renameat2", None)  # Linux, glibc 2.28 or musl 1.2.5
+        self._syncfs = getattr(libc, "syncfs", None)  # Linux
 
     def status(self, path: str) -> Status:
         return _status(os.lstat(path))
@@ -119,6 +126,14 @@ class SystemCalls:
     def read(self, descriptor: int, size: int) -> bytes:
         return os.read(descriptor, size)
 
+    def read_at(self, descriptor: int, size: int, offset: int) -> bytes:
+        data = os.pread(descriptor, size, offset)
+        while len(data) < size and (
+            more := os.pread(descriptor, size - len(data), offset + len(data))
+        ):
+            data += more
+        return data
+
     def write(self, descriptor: int, data: bytes) -> None:
         view = memoryview(data)
         while view:
@@ -129,6 +144,18 @@ class SystemCalls:
 
     def sync(self, descriptor: int) -> None:
         os.fsync(descriptor)
+
+    def sync_all(self, path: str) -> None:
+        if self._syncfs is None:
+            os.sync()  # macOS: schedules; a power cut there costs what it costs other programs
+            return
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if self._syncfs(descriptor) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), path)
+        finally:
+            os.close(descriptor)
 
     def set_mode(self, descriptor: int, mode: int) -> None:
         os.fchmod(descriptor, mode)

@@ -12,12 +12,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from services.sync.client.disk.calls import Calls, Status
 from services.sync.client.planning.model import ancestors, parent_of
+
+T = TypeVar("T")
 
 STORE = ".quantum"
 """What is the client's own inside the folder; no path of a share can have this name."""
@@ -31,6 +35,12 @@ DISPLACED_SECONDS = 3.0
 
 READ_SIZE = 1024 * 1024
 """Bytes read at a time while hashing."""
+
+PARTIAL = ".part"
+"""Ends the name of an unfinished download that may go on; it begins with the content's hash."""
+
+SYNCED_ONE_BY_ONE = 16
+"""Up to so many new files are synced each by itself; more of them cost less by syncing the file system."""
 
 NAME_PART = 80
 """Bytes of a displaced file's own name that are kept in its new one, beside two hashes and a token."""
@@ -55,6 +65,18 @@ class Displaced:
     """When it was first swept; negative: not yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A small content that shall have a name: ``token`` is its temporary one."""
+
+    path: str
+    data: bytes
+    token: str
+    expect: Status | None
+    old: str
+    new: str
+
+
 class LocalFolder:
     """One root. Paths are those of the share."""
 
@@ -64,6 +86,8 @@ class LocalFolder:
         self.calls = calls
         self._token = token or (lambda: secrets.token_hex(8))
         self.displaced: list[Displaced] = []
+        self.partial: set[str] = set()
+        """Downloads that stopped in the middle and can go on, here or after a restart."""
 
     def full(self, path: str) -> str:
         """Return the path as the system knows it."""
@@ -116,23 +140,28 @@ class LocalFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def hash_file(self, path: str) -> tuple[str, Status]:
-        """Return a file's SHA-256 and status; LocalChanged when it was written meanwhile."""
+    def read_file(self, path: str, take: Callable[[Callable[[int], bytes]], T]) -> tuple[T, Status]:
+        """Return what ``take`` makes of a file's content, and its status.
+
+        ``take`` is handed a function that reads on. Raises LocalChanged when the file was written meanwhile.
+        """
         try:
             descriptor = self.calls.open(self.full(path))
         except FileNotFoundError as error:
             raise LocalChanged(f"{path} is gone") from error
         try:
             before = self.calls.descriptor_status(descriptor)
-            digest = hashlib.sha256()
-            while chunk := self.calls.read(descriptor, READ_SIZE):
-                digest.update(chunk)
+            taken = take(partial(self.calls.read, descriptor))
             after = self.calls.descriptor_status(descriptor)
         finally:
             self.calls.close(descriptor)
         if before != after:
             raise LocalChanged(f"{path} is being written")
-        return digest.hexdigest(), after
+        return taken, after
+
+    def hash_file(self, path: str) -> tuple[str, Status]:
+        """Return a file's SHA-256 and status; LocalChanged when it was written meanwhile."""
+        return self.read_file(path, _hash)
 
     # Changing.
 
@@ -144,6 +173,54 @@ class LocalFolder:
         ``old`` and ``new`` are the hashes of both contents. Raises LocalChanged, with the temporary
         file gone, when something else is at the path.
         """
+        self._place(temporary, path, expect, old, new)
+        self.calls.sync_directory(self.full(parent_of(path)))
+        return self.calls.status(self.full(path))
+
+    def place_many(self, arrivals: Sequence[Arrival]) -> list[Status | LocalChanged]:
+        """Give many contents their names, as ``place`` does, and sync each directory once."""
+        self._store(arrivals)
+        found: list[Status | LocalChanged] = []
+        for arrival in arrivals:
+            try:
+                self._place(
+                    self.full(f"{INCOMING}/{arrival.token}"),
+                    arrival.path, arrival.expect, arrival.old, arrival.new,
+                )  # fmt: skip
+                found.append(self.calls.status(self.full(arrival.path)))
+            except LocalChanged as error:
+                found.append(error)
+            except FileNotFoundError as error:
+                found.append(LocalChanged(f"{arrival.path}: {error.strerror}"))
+        for above in dict.fromkeys(parent_of(arrival.path) for arrival in arrivals):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self.calls.sync_directory(self.full(above))
+        return found
+
+    def _store(self, arrivals: Sequence[Arrival]) -> None:
+        """Write temporary files and make them durable; none is left when that fails."""
+        is_many = len(arrivals) > SYNCED_ONE_BY_ONE
+        places: list[str] = []
+        try:
+            for arrival in arrivals:
+                place = self.full(f"{INCOMING}/{arrival.token}")
+                descriptor = self.calls.create(place)
+                places.append(place)
+                try:
+                    self.calls.write(descriptor, arrival.data)
+                    if not is_many:
+                        self.calls.sync(descriptor)
+                finally:
+                    self.calls.close(descriptor)
+            if is_many:
+                self.calls.sync_all(self.full(INCOMING))
+        except OSError:
+            for place in places:
+                with suppress(OSError):
+                    self.calls.unlink(place)
+            raise
+
+    def _place(self, temporary: str, path: str, expect: Status | None, old: str, new: str) -> None:
         try:
             self._check_above(path)
             if expect is not None:
@@ -154,10 +231,8 @@ class LocalFolder:
         except LocalChanged:
             self.calls.unlink(temporary)
             raise
-        self.calls.sync_directory(self.full(parent_of(path)))
         if expect is not None:
             self.displaced.append(Displaced(temporary, path, expect.content))
-        return self.calls.status(self.full(path))
 
     def _exchange(self, temporary: str, path: str, expect: Status, hashes: str) -> str:
         """Exchange the file at a path with the temporary one; return where the old one is."""
@@ -280,8 +355,18 @@ class LocalFolder:
             else:
                 back.append(self._bring_back(self.full(f"{DISPLACED}/{name}"), copy(original)))
         for name, _ in self._left(INCOMING):
-            self.calls.unlink(self.full(f"{INCOMING}/{name}"))
+            if name.endswith(PARTIAL):
+                self.partial.add(self.full(f"{INCOMING}/{name}"))
+            else:
+                self.calls.unlink(self.full(f"{INCOMING}/{name}"))
         return back
+
+    def drop_partial(self) -> None:
+        """Remove what is left of downloads that nobody wants any more. Call it when nothing is to do."""
+        for place in sorted(self.partial):
+            with suppress(FileNotFoundError):
+                self.calls.unlink(place)
+        self.partial.clear()
 
     def _left(self, path: str) -> list[tuple[str, Status]]:
         try:
@@ -322,3 +407,10 @@ class LocalFolder:
             found = self.status(above)
             if found is None or not found.is_directory:
                 raise LocalChanged(f"{above} is no directory")
+
+
+def _hash(read: Callable[[int], bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := read(READ_SIZE):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -13,6 +13,8 @@ from services.sync.client.disk.calls import Status
 from services.sync.client.disk.folder import STORE, LocalChanged, LocalFolder
 from services.sync.client.disk.patterns import Patterns, refusal_of
 from services.sync.client.planning.model import DIRECTORY, Node, Tree, is_below
+from services.sync.client.transfers.lists import Cutting
+from services.sync.content.manifest import Manifest
 
 SETTLED_NS = 50_000_000
 """Age (ns) a file must have before its hash is kept: two writes within one step of the file system's
@@ -32,6 +34,8 @@ class Scan:
     """Paths that could not be told, with the reason; they stand for everything below them."""
     skipped: dict[str, str] = field(default_factory=dict)
     """What does not take part and never did: symbolic links, devices, impossible names."""
+    lists: list[Manifest] = field(default_factory=list)
+    """The chunks of the larger files that were read."""
     is_busy: bool = False
     """Whether something was being written: look again soon."""
 
@@ -45,8 +49,10 @@ class Scanner:
         patterns: Patterns,
         now_ns: Callable[[], int],
         hashes: dict[str, tuple[Identity, str]],
+        cutting: Cutting,
     ) -> None:
         """``hashes`` is the cache, kept by the caller over restarts; ``now_ns`` the file system's clock."""
+        self._cutting = cutting
         self._folder = folder
         self._patterns = patterns
         self._now_ns = now_ns
@@ -107,7 +113,7 @@ class Scanner:
             digest = known[1]
         else:
             try:
-                digest, status = self._folder.hash_file(path)
+                digest, status = self._read(scan, path, status)
             except LocalChanged as error:
                 scan.is_busy = True
                 scan.unknown[path] = str(error)
@@ -119,6 +125,23 @@ class Scanner:
                 self.hashes[path] = (_identity(status), digest)
         scan.tree[path] = Node(is_directory=False, hash=digest, size=status.size)
         scan.status[path] = status
+
+    def _read(self, scan: Scan, path: str, status: Status) -> tuple[str, Status]:
+        """Return a file's hash and status; a larger one is cut on the way: its next edit may need that."""
+        if status.size < self._cutting.edited_from:
+            return self._folder.hash_file(path)
+        manifest, status = self._folder.read_file(path, self._cutting.cut)
+        scan.lists.append(manifest)
+        return manifest.hash, status
+
+    def placed(self, path: str, status: Status, digest: str) -> None:
+        """Note the hash of a file that we wrote, so that it is not read again.
+
+        Only where its name is younger than its content: then whoever wrote to it since has left another
+        modification time.
+        """
+        if status.changed_ns > status.modified_ns:
+            self.hashes[path] = (_identity(status), digest)
 
 
 def _identity(status: Status) -> Identity:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from services.sync.client.planning.model import Node
+from services.sync.content.manifest import Manifest
 
 
 class RemoteError(Exception):
@@ -30,8 +31,20 @@ class Refused(RemoteError):
     """The server will not do this however often it is asked: read only, name, size, quota."""
 
 
+class Unsupported(RemoteError):
+    """The server does not know this request at all: ask another way."""
+
+
 class Unauthorized(RemoteError):
     """The token is missing, expired, or not for this."""
+
+
+class ChunksMissing(RemoteError):
+    """The server does not have these chunks (any more); nothing was changed."""
+
+    def __init__(self, problem: str, chunks: list[str]) -> None:
+        super().__init__(problem)
+        self.chunks = chunks
 
 
 class ConfirmationWanted(RemoteError):
@@ -78,6 +91,25 @@ class Written:
     node: Node | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One of many changes: a file with its content, a directory, or a deletion (``node`` None)."""
+
+    path: str
+    node: Node | None
+    expect: Node | None
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One of many contents, and since when it is there."""
+
+    node: Node
+    data: bytes
+    seq: int = 0
+
+
 @dataclass
 class Page:
     """Operations after a cursor."""
@@ -108,14 +140,45 @@ class Remote(Protocol):
         """Return operations after a cursor; Rescan when the log does not reach back."""
 
     def download(
-        self, path: str, start: int = 0, hash: str = ""
+        self, path: str, start: int = 0, hash: str = "", size: int = 0
     ) -> AbstractAsyncContextManager[Download]:
-        """Fetch a file; with ``start`` only the rest of the content with that hash. Stale: no file."""
+        """Fetch a file; with ``start`` or ``size`` only so much of the content with that hash. Stale: no file.
+
+        When another content is there by now, the download is all of that one, from 0.
+        """
 
     async def upload(
         self, path: str, node: Node, content: bytes | AsyncIterator[bytes], expect: Node | None
     ) -> Written:
         """Write a file; the server verifies the content against ``node``."""
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether the server has the two methods that follow."""
+
+    async def write_many(
+        self, writes: Sequence[Write], confirm: str = ""
+    ) -> list[Written | RemoteError]:
+        """Make small changes, each for itself, in order; return what came of each."""
+
+    async def read_many(self, paths: Sequence[str]) -> list[Fetched | RemoteError]:
+        """Fetch small files; return what came of each."""
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether the server takes and tells contents by chunks: the four methods that follow."""
+
+    async def manifest(self, path: str) -> Manifest | None:
+        """Return what a file's content is made of; None when the server cannot tell. Stale: no file."""
+
+    async def missing(self, names: Sequence[str]) -> list[str]:
+        """Return the chunks that the server does not have."""
+
+    async def send_chunk(self, name: str, data: bytes) -> None:
+        """Hand over one chunk."""
+
+    async def assemble(self, path: str, manifest: Manifest, expect: Node | None) -> Written:
+        """Write a file made of chunks that the server has; ChunksMissing otherwise."""
 
     async def delete(self, path: str, expect: Node, cursor: int, confirm: str = "") -> Written:
         """Delete a file or an empty directory."""

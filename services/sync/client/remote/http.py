@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,8 +17,10 @@ from quantum.errors import ConfigError
 from services.sync.client.planning.model import DIRECTORY, Node
 from services.sync.client.remote.api import (
     Change,
+    ChunksMissing,
     ConfirmationWanted,
     Download,
+    Fetched,
     Json,
     Listing,
     Offline,
@@ -28,8 +31,12 @@ from services.sync.client.remote.api import (
     Rescan,
     Stale,
     Unauthorized,
+    Unsupported,
+    Write,
     Written,
 )
+from services.sync.client.remote.together import encode_writes, fetched, read_contents, written
+from services.sync.content.manifest import Manifest
 from services.sync.share.paths import PathRefused, parse_path
 
 ANSWER_SECONDS = 60.0
@@ -40,6 +47,12 @@ CONNECT_SECONDS = 10.0
 
 PAGE = 1000
 """Operations asked for at once."""
+
+ASKED = 10_000
+"""Chunks asked about at once: some 700 KB of question."""
+
+ASSEMBLED = 20e6
+"""Bytes a second that the slowest server puts together: so long its answer is waited for."""
 
 LISTINGS = 3
 """Times a listing of several pages is asked for again because the share changed between its pages."""
@@ -65,6 +78,7 @@ class HttpRemote:
         self._http = http
         self._base = base
         self._has_log = False
+        self._takes_many = True
 
     @property
     def live_url(self) -> URL:
@@ -99,18 +113,23 @@ class HttpRemote:
         return Page(int(found["cursor"]), int(found["head"]), changes)
 
     @asynccontextmanager
-    async def download(self, path: str, start: int = 0, hash: str = "") -> AsyncIterator[Download]:
-        """Fetch a file, or the rest of it."""
+    async def download(
+        self, path: str, start: int = 0, hash: str = "", size: int = 0
+    ) -> AsyncIterator[Download]:
+        """Fetch a file, or a part of it."""
         fields = {"Accept-Encoding": "identity"}
-        if start:
-            fields |= {"Range": f"bytes={start}-", "If-Range": f'"{hash}"'}
+        if start or size:
+            last = str(start + size - 1) if size else ""
+            fields |= {"Range": f"bytes={start}-{last}", "If-Range": f'"{hash}"'}
         async with self._ask("GET", self._file(path), headers=fields) as answer:
             digest = answer.headers.get("ETag", "").removeprefix("W/").strip('"')
-            size = int(answer.headers.get("Content-Length", 0))
-            if answer.status != 206:
+            whole = int(answer.headers.get("Content-Length", 0))
+            if answer.status == 206:
+                whole = int(answer.headers["Content-Range"].rpartition("/")[2])
+            else:
                 start = 0
             seq = int(answer.headers.get("Sync-Version", 0))
-            yield _Download(Node(False, digest, size + start), start, seq, answer)
+            yield _Download(Node(False, digest, whole), start, seq, answer)
 
     async def upload(
         self, path: str, node: Node, content: bytes | AsyncIterator[bytes], expect: Node | None
@@ -122,6 +141,94 @@ class HttpRemote:
             "Content-Length": str(node.size), **_condition(expect),
         }  # fmt: skip
         return await self._write("PUT", self._file(path), fields, data=content)
+
+    @property
+    def takes_many(self) -> bool:
+        """Every server with a log does, but those of an older program."""
+        return self._has_log and self._takes_many
+
+    async def write_many(
+        self, writes: Sequence[Write], confirm: str = ""
+    ) -> list[Written | RemoteError]:
+        """Make small changes."""
+        body = encode_writes(writes, [secrets.token_hex(12) for _ in writes])
+        fields = {"Content-Type": "application/octet-stream"}
+        fields |= {"Sync-Confirm": confirm} if confirm else {}
+        async with self._ask_many("api/batch", data=body, headers=fields) as answer:
+            results = (await answer.json())["results"]
+        if len(results) != len(writes):
+            raise Offline("the answer is not about what was asked")
+        return [
+            written(result) if result["status"] < 300 else _meaning(result["status"], result)
+            for result in results
+        ]
+
+    async def read_many(self, paths: Sequence[str]) -> list[Fetched | RemoteError]:
+        """Fetch small files."""
+        found: list[Fetched | RemoteError] = []
+        body = {"files": [{"path": path} for path in paths]}
+        async with self._ask_many("api/fetch", json=body) as answer:
+            try:
+                async for facts, data in read_contents(answer.content):
+                    status = int(facts["status"])
+                    found.append(fetched(facts, data) if status == 200 else _meaning(status, facts))
+            except (asyncio.IncompleteReadError, ValueError) as error:
+                raise Offline("the answer broke off") from error
+        if len(found) != len(paths):
+            raise Offline("the answer broke off")
+        return found
+
+    @asynccontextmanager
+    async def _ask_many(self, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask for many things at once; Unsupported when the server does not know how."""
+        url = self._url(path)
+        try:
+            async with self._http.request("POST", url, **options) as answer:
+                if answer.status in {404, 405}:
+                    self._takes_many = False
+                    raise Unsupported("one by one, then")
+                if answer.status >= 300:
+                    raise await _problem(answer)
+                yield answer
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise Offline(f"{self._base}: {error or type(error).__name__}") from error
+
+    @property
+    def has_pieces(self) -> bool:
+        """Every server with a log has them."""
+        return self._has_log
+
+    async def manifest(self, path: str) -> Manifest | None:
+        """Return what a file's content is made of."""
+        try:
+            async with self._ask("GET", self._url(f"api/manifests/{quote(path)}")) as answer:
+                found = await answer.json()
+        except (Refused, Rescan):  # not told to this token, or not kept
+            return None
+        chunks = tuple((str(name), int(size)) for name, size in found["chunks"])
+        return Manifest(str(found["hash"]), int(found["size"]), chunks)
+
+    async def missing(self, names: Sequence[str]) -> list[str]:
+        """Ask which chunks are not there, in lists of a bearable length."""
+        found: list[str] = []
+        for at in range(0, len(names), ASKED):
+            body = {"chunks": list(names[at : at + ASKED])}
+            async with self._ask("POST", self._url("api/chunks"), json=body) as answer:
+                found += (await answer.json())["missing"]
+        return found
+
+    async def send_chunk(self, name: str, data: bytes) -> None:
+        """Hand over one chunk."""
+        async with self._ask("PUT", self._url(f"api/chunks/{name}"), data=data) as answer:
+            await answer.read()
+
+    async def assemble(self, path: str, manifest: Manifest, expect: Node | None) -> Written:
+        """Write a file made of chunks that the server has."""
+        patience = aiohttp.ClientTimeout(
+            sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS + manifest.size / ASSEMBLED
+        )
+        url, body = self._url(f"api/manifests/{quote(path)}"), manifest.to_json()
+        return await self._write("PUT", url, _condition(expect), json=body, timeout=patience)
 
     async def delete(self, path: str, expect: Node, cursor: int, confirm: str = "") -> Written:
         """Delete a file or an empty directory."""
@@ -232,13 +339,21 @@ async def _problem(answer: aiohttp.ClientResponse) -> RemoteError:
     except (ValueError, aiohttp.ClientError):
         said = {}
     said = said if isinstance(said, dict) else {}
-    text = str(said.get("error") or f"{answer.status} {answer.reason}")
-    if answer.status == 428:
+    said.setdefault("error", f"{answer.status} {answer.reason}")
+    after = answer.headers.get("Retry-After", "")
+    return _meaning(answer.status, said, float(after) if after.isdigit() else 0.0)
+
+
+def _meaning(status: int, said: Json, retry_after: float = 0.0) -> RemoteError:
+    """Return what a status means; ``said`` is the body of the answer, or one of many results."""
+    text = str(said.get("error") or status)
+    if isinstance(said.get("missing"), list):
+        return ChunksMissing(text, [str(name) for name in said["missing"]])
+    if status == 428:
         return ConfirmationWanted(text, str(said.get("confirm", "")), int(said.get("affected", 0)))
-    if answer.status == 429 or (answer.status >= 500 and answer.status != 507):
-        after = answer.headers.get("Retry-After", "")
-        return Offline(text, float(after) if after.isdigit() else 0.0)
-    return _MEANINGS.get(answer.status, Refused)(text)
+    if status == 429 or (status >= 500 and status != 507):
+        return Offline(text, retry_after)
+    return _MEANINGS.get(status, Refused)(text)
 
 
 _MEANINGS: dict[int, Callable[[str], RemoteError]] = {
