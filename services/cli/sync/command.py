@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
 async def _run(args: argparse.Namespace) -> int:
     from quantum.clock import SystemClock
     from services.cli.sync.report import finish, progress_on, show_plan
-    from services.sync.client.app import Client, connect
+    from services.sync.client.app import Client, connect, follow_patterns
     from services.sync.client.opened import open_folder
 
     if args.server is None:
@@ -199,6 +199,7 @@ async def _run(args: argparse.Namespace) -> int:
     server = server_url(args.server)
     with open_folder(args.local_path, str(server)) as (folder, state):
         options = make_options(args, state)
+        follow_patterns(options, state)
         async with connect(options) as (http, executor):
             with progress_on(sys.stderr, is_verbose=args.verbose) as progress:
                 syncer = Client(options, folder, state, SystemClock(), progress, http, executor)

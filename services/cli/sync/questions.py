@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 from quantum.clock import SystemClock
 from services.cli.flags import EXIT_FAILED, EXIT_OK
 from services.cli.sync.command import EXIT_BLOCKED, make_options, server_url
 from services.cli.sync.report import configure, explain
-from services.sync.client.app import Client, connect
+from services.sync.client.app import Client, connect, patterns_of
 from services.sync.client.opened import open_folder
 from services.sync.client.planning.planner import plan
 from services.sync.client.progress import Silent
@@ -42,7 +43,11 @@ def answer(args: argparse.Namespace) -> int:
 
 async def _status(args: argparse.Namespace, folder: Any, state: State) -> int:
     """Compare the folder with what is known of the server; ask nobody."""
-    options = make_options(args, state)
+    patterns = patterns_of(state)
+    options = replace(
+        make_options(args, state),
+        include=patterns.get("include", []), exclude=patterns.get("exclude", []),
+    )  # fmt: skip
     async with connect(options) as (http, executor):
         client = Client(options, folder, state, SystemClock(), Silent(), http, executor)
         await client.replica.look()

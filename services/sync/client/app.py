@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,8 @@ class Client:
     ) -> None:  # fmt: skip
         settings = options.settings
         self._options, self._clock, self._http, self._state = options, clock, http, state
-        patterns = Patterns(options.include, [*options.exclude, *_own_patterns(options.root)])
+        exclude = [*options.exclude, *_own_patterns(options.root)]
+        patterns = Patterns(options.include, exclude)
         self._hashes = state.hashes()
         cutting = Cutting()
         scanner = Scanner(
@@ -144,6 +146,29 @@ class Client:
         self._state.save_hashes(self._hashes, self.replica.tree)
         self._state.drop_lists()
         self._state.commit()
+
+
+def follow_patterns(options: Options, state: State) -> None:
+    """Forget what takes part no more, and list anew: it is neither deleted, nor not there.
+
+    Call it before a Client is made that syncs.
+    """
+    exclude = [*options.exclude, *_own_patterns(options.root)]
+    rules = json.dumps({"include": options.include, "exclude": exclude})
+    if state.fact("patterns") == rules:
+        return
+    takes = _takes(Patterns(options.include, exclude))
+    for tree, forget in ((state.synced, state.set_synced), (state.remote, state.set_remote)):
+        for path in [path for path, node in tree.items() if not takes(path, node)]:
+            forget(path, None)
+    state.set_fact("patterns", rules)
+    state.set_fact("log", "")
+    state.commit()
+
+
+def patterns_of(state: State) -> dict[str, list[str]]:
+    """Return ``include`` and ``exclude`` of the last sync."""
+    return dict(json.loads(state.fact("patterns") or "{}"))
 
 
 @asynccontextmanager

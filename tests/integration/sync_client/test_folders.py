@@ -131,3 +131,17 @@ def test_patterns_links_and_modes(clients):
     assert clients.once(two, "--mirror").returncode == 0
     assert not (two / "mine.txt").exists()
     assert [p.read_text() for p in (two / ".quantum" / "trash").rglob("mine.txt")] == ["mine"]
+
+
+def test_other_patterns_delete_nothing_and_bring_what_they_let_in(clients):
+    one, two = clients.make("patterns-one"), clients.make("patterns-two")
+    (one / "kept.txt").write_text("kept")
+    (one / "later.bin").write_text("later")
+    assert clients.once(one).returncode == 0
+    assert clients.once(two, "--include", "kept.txt").returncode == 0
+    assert not (two / "later.bin").exists()
+    assert clients.once(two).returncode == 0
+    assert (two / "later.bin").read_text() == "later"
+    assert clients.once(two, "--exclude", "*.bin").returncode == 0
+    assert (two / "later.bin").exists()
+    assert (clients.share / "later.bin").read_text() == "later"
