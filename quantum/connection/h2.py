@@ -16,7 +16,17 @@ import structlog
 from quantum.errors import BodyAborted
 from quantum.http.body import HIGH_WATER, AnyBody, StreamBody, discard
 from quantum.http.headers import Field, Headers
-from quantum.wire.h2 import CANCEL, Fields, H2Codec, H2Failure, H2Settings, H2Sink, H2StreamGone
+from quantum.wire.h2 import (
+    CANCEL,
+    INTERNAL_ERROR,
+    Fields,
+    H2Codec,
+    H2Failure,
+    H2Settings,
+    H2Sink,
+    H2StreamGone,
+    last_words,
+)
 
 WRITE_BYTES = 256 * 1024
 """The most that is serialized before the socket is asked whether it keeps up."""
@@ -188,12 +198,12 @@ class H2Connection(asyncio.Protocol, H2Sink):
         self._is_woken = True  # streams that speak now need no turn of their own
         self.is_reading = True  # taking output now would tell the sink out of order
         try:
-            self.codec.receive(data)
+            self.take_in(data)
         except H2Failure as failure:
             self.fail(failure)
         except Exception as error:  # noqa: BLE001 - one connection's defect must not end the loop
             _log.exception("h2_connection_failed", error=repr(error))
-            self.fail(H2Failure(repr(error)))
+            self.fail(H2Failure(repr(error), INTERNAL_ERROR))
         finally:
             self.is_reading = False
         self.batch_received()
@@ -264,8 +274,9 @@ class H2Connection(asyncio.Protocol, H2Sink):
             data = self.codec.take_output(WRITE_BYTES)
             if data and transport is not None:
                 transport.write(data)
-        except H2Failure:
-            pass  # the codec is beyond words: closing says it
+        except H2Failure:  # the codec is beyond words
+            if isinstance(failure, H2Failure) and failure.code and transport is not None:
+                transport.write(last_words(failure.code))
         self.close()
         self.connection_lost(failure)
 
@@ -274,11 +285,15 @@ class H2Connection(asyncio.Protocol, H2Sink):
         if self._transport is not None:
             self._transport.close()
 
-    def connection_closed(self) -> None:
+    def connection_closed(self, error_code: int) -> None:
         """Close the socket when the protocol is over."""
         self.loop.call_soon(self.close)
 
     # What a role makes of it.
+
+    def take_in(self, data: bytes) -> None:
+        """Give the codec what was read; H2Failure when it is refused."""
+        self.codec.receive(data)
 
     def batch_received(self) -> None:
         """Hear that everything which came with one read of the socket was told."""

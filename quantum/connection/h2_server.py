@@ -8,6 +8,7 @@ trailers, tunnels, resets that cancel handlers, handlers whose failure resets, d
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -20,12 +21,12 @@ from quantum.http.body import HIGH_WATER, AnyBody, discard
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.replies import Carried, carry
+from quantum.wire.allowance import Allowance
 from quantum.wire.h2 import (
     CANCEL,
     ENHANCE_YOUR_CALM,
     INTERNAL_ERROR,
     NO_ERROR,
-    REFUSED_STREAM,
     Fields,
     H2Failure,
     H2Settings,
@@ -89,7 +90,8 @@ class ServerStream(H2Stream):
         application = self.server.application
         try:
             try:
-                request, handle = application.accept(self._fields, body)
+                fields, self._fields = self._fields, ()  # the request has what it needs of them
+                request, handle = application.accept(fields, body)
                 request.informational = self._inform
                 response = await handle(request)
             except HttpError as error:
@@ -231,21 +233,16 @@ class H2Server(H2Connection):
         self._settings = settings
         self._on_lost = on_lost
         self._streams: dict[int, ServerStream] = {}
-        self._fresh: list[ServerStream] = []
+        self._fresh: deque[ServerStream] = deque()
         self._handling = 0
         self._is_draining = False
         self._gone: asyncio.Future[None] | None = None
-        self._budget = float(settings.resets[0])
-        self._budget_at = loop.time()
+        self._resets = Allowance(*settings.resets, loop.time())
 
     # What the codec says.
 
     def request_received(self, stream_id: int, fields: Fields, ended: bool) -> None:
-        """Start a request, or refuse it while resets left too many handlers unfinished."""
-        if self._handling >= 2 * self._settings.max_streams:
-            self.codec.reset(stream_id, REFUSED_STREAM)
-            return
-        self._handling += 1
+        """Prepare a request; it starts when all that came with it is here."""
         stream = self._streams[stream_id] = ServerStream(self, stream_id, fields)
         if not ended:
             stream.expect_body()
@@ -254,12 +251,20 @@ class H2Server(H2Connection):
     def batch_received(self) -> None:
         """Start what came; a request that was reset in the same breath never starts."""
         if self._fresh:
-            fresh, self._fresh = self._fresh, []
-            for stream in fresh:
-                if stream.is_closed:
-                    self._handling -= 1
-                else:
-                    stream.begin()
+            self._start_fresh()
+
+    def _start_fresh(self) -> None:
+        """Start requests while there are fewer handlers than streams allowed.
+
+        There can be more where a client resets streams and opens others: handlers take a moment to
+        give up, and what they asked of an upstream must not pile up there (CVE-2023-44487).
+        """
+        fresh, most = self._fresh, self._settings.max_streams
+        while fresh and self._handling < most:
+            stream = fresh.popleft()
+            if not stream.is_closed:
+                self._handling += 1
+                stream.begin()
 
     def bytes_received(self, stream_id: int, data: bytes, ended: bool) -> None:
         """Pass body bytes on."""
@@ -280,22 +285,18 @@ class H2Server(H2Connection):
         stream = self._streams.pop(stream_id, None)
         if stream is not None:
             stream.closed(error_code)
-        if error_code and not self._may_reset():
-            self.codec.terminate(ENHANCE_YOUR_CALM)
+        if error_code and not self._resets.spend(
+            self.loop.time()
+        ):  # whoever sent it: CVE-2025-8671
+            self.end_for("h2_resets", ENHANCE_YOUR_CALM)
 
-    def _may_reset(self) -> bool:
-        """Charge one reset, whoever sent it, to the budget (CVE-2023-44487, CVE-2025-8671)."""
-        burst, rate = self._settings.resets
-        now = self.loop.time()
-        self._budget = min(float(burst), self._budget + (now - self._budget_at) * rate) - 1.0
-        self._budget_at = now
-        return self._budget >= 0
+    def end_for(self, limit: str, error_code: int) -> None:
+        """End the connection, telling the client why; ``limit`` names it for those who count."""
+        self.codec.terminate(error_code)
 
     def lost(self, failure: Exception) -> None:
         """Cancel everything."""
-        streams, self._streams = self._streams, {}
-        for stream in streams.values():
-            stream.closed(CANCEL, BodyAborted("the connection was lost"))
+        self.abandon_streams()
         if self._on_lost is not None:
             self._on_lost(self)
         if self._gone is not None and not self._gone.done():
@@ -303,9 +304,18 @@ class H2Server(H2Connection):
 
     # The end.
 
+    def abandon_streams(self) -> None:
+        """Cancel every handler: nothing can be answered any more."""
+        streams, self._streams = self._streams, {}
+        self._fresh.clear()
+        for stream in streams.values():
+            stream.closed(CANCEL, BodyAborted("the connection was lost"))
+
     def stream_handled(self) -> None:
-        """Hear that a handler is done."""
+        """Hear that a handler is done; one that waited for its place may start."""
         self._handling -= 1
+        if self._fresh and not self.is_reading:
+            self.loop.call_soon(self._start_fresh)
 
     @property
     def open_streams(self) -> int:

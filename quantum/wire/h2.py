@@ -13,6 +13,7 @@ reset with PROTOCOL_ERROR and never reaches the sink. The tests of this file pin
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,7 @@ Fields = Sequence[Field]
 NO_ERROR = 0x0
 PROTOCOL_ERROR = 0x1
 INTERNAL_ERROR = 0x2
+STREAM_CLOSED = 0x5
 REFUSED_STREAM = 0x7
 CANCEL = 0x8
 ENHANCE_YOUR_CALM = 0xB
@@ -37,14 +39,32 @@ FRAME_BYTES = 16 * 1024
 
 
 _DEFAULT_FIELD_TABLE = 4096
+_CONTINUATIONS = "Too many CONTINUATION"
+"""Of the limits, the one that has no exception of its own."""
+_LAST_WORDS = struct.Struct("!HBBBLLL")
 
 
 class H2Failure(QuantumError):
-    """The connection broke the protocol or a limit, or is no longer there for what was asked."""
+    """The connection broke the protocol or a limit, or is no longer there for what was asked.
+
+    ``code`` is what its peer should be told; NO_ERROR: nothing that it did.
+    """
+
+    def __init__(self, reason: str, code: int = NO_ERROR) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class H2StreamGone(H2Failure):
     """The stream is closed already; the connection is fine."""
+
+
+def last_words(code: int) -> bytes:
+    """Return a GOAWAY for a connection whose codec can say nothing any more.
+
+    The highest stream id says that any request may have been processed: none is sent again blindly.
+    """
+    return _LAST_WORDS.pack(0, 8, 7, 0, 0, 0x7FFFFFFF, code)
 
 
 def never_indexed(name: bytes, value: bytes) -> Field:
@@ -82,7 +102,8 @@ class H2Settings:
         """Return ngh2's form of it."""
         return ngh2.Configuration(
             auto_window_update=False,
-            stream_reset_rate_limit=self.resets,
+            # Its answer would be INTERNAL_ERROR; who uses the codec counts sooner, and says it better.
+            stream_reset_rate_limit=(self.resets[0] * 10, self.resets[1] * 10),
             glitch_rate_limit=self.glitches,
             max_continuations=self.continuations,
             max_deflate_dynamic_table_size=self.field_table,
@@ -138,7 +159,7 @@ class H2Sink:
     def ping_acknowledged(self) -> None:
         """Hear that the peer lives."""
 
-    def connection_closed(self) -> None:
+    def connection_closed(self, error_code: int) -> None:
         """Hear that nothing more will be said after the output that is left."""
 
 
@@ -165,8 +186,11 @@ class H2Codec:
             self._connection.receive_data(data)
         except ngh2.ConnectionStateError:
             return  # the connection is over: what still comes belongs to nobody
+        except ngh2.DenialOfServiceError as error:
+            raise H2Failure(str(error), ENHANCE_YOUR_CALM) from error
         except ngh2.NGH2Error as error:
-            raise H2Failure(str(error)) from error
+            code = ENHANCE_YOUR_CALM if _CONTINUATIONS in str(error) else PROTOCOL_ERROR
+            raise H2Failure(str(error), code) from error
         finally:
             self._tell()
 
@@ -206,7 +230,7 @@ class H2Codec:
             elif isinstance(event, ngh2.PingAcknowledged):
                 sink.ping_acknowledged()
             elif isinstance(event, ngh2.ConnectionClosed):
-                sink.connection_closed()
+                sink.connection_closed(event.error_code)
 
     # What both roles say.
 

@@ -28,6 +28,11 @@ MAX_HEAD_BYTES = 64 * 1024
 hundred streams of a connection may hold one at the same time (CVE-2026-47774)."""
 FIELD_OVERHEAD = 32
 """What one field costs beside its text (RFC 9113 §6.5.2)."""
+HEAVY_HEAD_BYTES = 4 * 1024
+"""A head from which on it matters how many of them a connection holds at the same time."""
+HEAVY_HEADS_BYTES = 1024 * 1024
+"""All of them together: HPACK makes each of a byte or two a field, and an answer that the client does
+not take keeps its request (CVE-2026-47774)."""
 MAX_TARGET_BYTES = 8 * 1024
 
 HTTP_3 = "HTTP/3.0"
@@ -56,13 +61,14 @@ class EdgeApplication:
         self._version = version
         self._is_http_3 = version == HTTP_3
         self._loop = asyncio.get_running_loop()
+        self._heavy: dict[Request, int] = {}
 
     # Requests.
 
     def accept(self, fields: Fields, body: AnyBody) -> tuple[Request, Handle]:
         """Return the request and the current site's way to handle it; HttpError when refused."""
         site = self._host.site
-        _check_size(fields, min(MAX_HEAD_BYTES, site.limits.max_head_bytes))
+        size = _check_size(fields, min(MAX_HEAD_BYTES, site.limits.max_head_bytes))
         pseudo, own, cookies, expects = _sort(fields)
         if cookies:
             own.append((b"cookie", cookies[0] if len(cookies) == 1 else b"; ".join(cookies)))
@@ -89,7 +95,15 @@ class EdgeApplication:
             self._loop.time(),
             upgrade,
         )
+        if size > HEAVY_HEAD_BYTES:
+            self._hold(request, size)
         return request, _Handling(site, expects=expects).handle
+
+    def _hold(self, request: Request, size: int) -> None:
+        if sum(self._heavy.values()) + size > HEAVY_HEADS_BYTES:
+            self._host.reached("heads_of_connection")
+            raise HttpError(503, "too many large requests of one connection at the same time")
+        self._heavy[request] = size
 
     # Responses.
 
@@ -131,6 +145,8 @@ class EdgeApplication:
 
     def ended(self, request: Request | None, response: Response | None, sent: int) -> None:
         """Tell the site of the exchange."""
+        if self._heavy and request is not None:
+            self._heavy.pop(request, None)
         ended = self._host.site.ended
         if ended is not None and request is not None:
             status = 499 if response is None else response.status
@@ -160,7 +176,7 @@ class _Handling:
             return await site.fail(request, error)
 
 
-def _check_size(fields: Fields, limit: int) -> None:
+def _check_size(fields: Fields, limit: int) -> int:
     count = len(fields)
     if count > MAX_FIELDS:
         raise HttpError(431, f"more than {MAX_FIELDS} header fields")
@@ -169,6 +185,7 @@ def _check_size(fields: Fields, limit: int) -> None:
         size += len(name) + len(value)
     if size > limit:
         raise HttpError(431, f"head exceeds {limit} bytes")
+    return size
 
 
 def _sort(fields: Fields) -> tuple[dict[bytes, bytes], list[Field], list[bytes], bool]:

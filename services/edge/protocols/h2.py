@@ -11,9 +11,11 @@ import asyncio
 
 from quantum.connection.h2_server import H2Server
 from quantum.http.message import ConnectionFacts
-from quantum.wire.h2 import ENHANCE_YOUR_CALM, H2Settings
+from quantum.wire.h2 import ENHANCE_YOUR_CALM, NO_ERROR, H2Failure, H2Settings
+from quantum.wire.h2_guard import FrameGuard
 from services.edge.protocols.application import MAX_FIELDS, MAX_HEAD_BYTES, EdgeApplication
 from services.edge.protocols.deadlines import NEVER
+from services.edge.protocols.h1_output import LINGER_BYTES, LINGER_SECONDS
 from services.edge.protocols.host import Host
 
 CLIENT = H2Settings(
@@ -38,9 +40,13 @@ class H2Connection(H2Server):
         self.is_closed = False
         self.deadline = NEVER
         self.visit = NEVER
+        self._guard = FrameGuard(CLIENT.resets, host.loop.time, lambda: self.bytes_moved)
         self._idle_since = host.loop.time()
         self._stalled_looks = 0
         self._seen_moving = 0
+        self._is_ending = False
+        self._is_lingering = False
+        self._lingered = 0
 
     # The socket.
 
@@ -49,6 +55,46 @@ class H2Connection(H2Server):
         super().connection_made(transport)
         self.host.joined(self)
         self._look_later()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; after the end only so that the client gets to hear of it."""
+        if not self._is_lingering:
+            super().data_received(data)
+            return
+        self._lingered += len(data)
+        if self._lingered > LINGER_BYTES:
+            self.abort()
+
+    def take_in(self, data: bytes) -> None:
+        """Look at the frames, then let the codec read those that may be."""
+        guard, codec = self._guard, self.codec
+        start, size = 0, len(data)
+        while start < size and guard.offence is None:
+            end = guard.examine(data, start)
+            codec.receive(data if end - start == size else data[start:end])
+            start = end
+        if guard.offence is not None:
+            self.end_for(guard.offence.limit, guard.offence.code)
+
+    def end_for(self, limit: str, error_code: int) -> None:
+        """Count the limit that ends the connection."""
+        self._count(limit)
+        super().end_for(limit, error_code)
+
+    def connection_closed(self, error_code: int) -> None:
+        """Count the limits that the codec keeps by itself."""
+        if error_code == ENHANCE_YOUR_CALM:
+            self._count("h2_frames")
+        if error_code != NO_ERROR:
+            self._is_ending = True
+            self.loop.call_soon(self.abandon_streams)
+        super().connection_closed(error_code)
+
+    def _count(self, limit: str) -> None:
+        """Count the first limit that was reached: the connection ends by it."""
+        if not self._is_ending:
+            self._is_ending = True
+            self.host.reached(limit)
 
     def lost(self, failure: Exception) -> None:
         """Leave the entrypoint."""
@@ -71,7 +117,7 @@ class H2Connection(H2Server):
         if self.open_streams:
             self._idle_since = now
             if self._is_stalled():
-                self.host.reached("h2_stalled")
+                self._count("h2_stalled")
                 self.cut(ENHANCE_YOUR_CALM)
                 return
         elif self._is_idle(now):
@@ -94,6 +140,24 @@ class H2Connection(H2Server):
         return self._stalled_looks > STALLED_LOOKS
 
     # The end.
+
+    def fail(self, failure: Exception) -> None:
+        """End the connection for a reason."""
+        if isinstance(failure, H2Failure) and failure.code == ENHANCE_YOUR_CALM:
+            self._count("h2_heads")
+        self._is_ending = True
+        super().fail(failure)
+
+    def close(self) -> None:
+        """Close; a client that may be sending still is heard out, or the reset would overtake GOAWAY."""
+        transport = self._transport
+        if not self._is_ending:
+            super().close()
+        elif transport is not None and not self._is_lingering and not transport.is_closing():
+            self._is_lingering = True
+            if transport.can_write_eof():
+                transport.write_eof()
+            self.loop.call_later(LINGER_SECONDS, transport.close)
 
     def abort(self) -> None:
         """Cut it."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -163,14 +164,21 @@ def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Any]:
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture
-async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
+@asynccontextmanager
+async def making_edge(folder: Path) -> AsyncIterator[Edge]:
+    """An edge that serves nothing yet."""
     assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
-    context = make_context("edge", tmp_path, rooms=frozenset({"edge", "certs", "proxy"}))
-    certs = Certs(tmp_path)
+    context = make_context("edge", folder, rooms=frozenset({"edge", "certs", "proxy"}))
+    certs = Certs(folder)
     context.hop.table.install("certs", SERVICE_REVISION, {"certificates": certs})
     service = EdgeService(context)
     await service.start()
     made = Edge(context, service, certs)
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
+    async with making_edge(tmp_path) as made:
+        yield made
