@@ -64,10 +64,11 @@ class TaskSet:
 
 
 @types.coroutine
-def _resume(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, Any, T]:
-    """Go on with a coroutine that was already stepped and now waits for ``yielded``."""
+def _resume(coroutine: Coroutine[Any, Any, T], *waits: Any) -> Generator[Any, Any, T]:
+    """Go on with a coroutine that was already stepped and now waits for the last of ``waits``."""
     try:
-        yield yielded
+        for wait in waits:
+            yield wait
     except BaseException as error:  # noqa: BLE001 - cancellation: the coroutine must hear of it
         try:
             yielded = coroutine.throw(error)
@@ -78,9 +79,19 @@ def _resume(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Generator[Any, A
     return result
 
 
-async def resume_in_task(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:
-    """Go on with a stepped coroutine; for a task, which sees what it waits for as its own."""
-    return await _resume(coroutine, yielded)
+async def _resumed(coroutine: Coroutine[Any, Any, T], yielded: Any) -> T:
+    return await _resume(coroutine, None, yielded)
+
+
+def resume_in_task(coroutine: Coroutine[Any, Any, T], yielded: Any) -> Coroutine[Any, Any, T]:
+    """Return what a task goes on with a stepped coroutine by, waiting for ``yielded`` as its own.
+
+    It is begun already. A task that is cancelled before its first turn throws into what it was given:
+    had that not begun, the coroutine would never hear of it, and never run to its end.
+    """
+    resumed = _resumed(coroutine, yielded)
+    resumed.send(None)
+    return resumed
 
 
 def drive(

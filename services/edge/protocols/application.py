@@ -220,7 +220,7 @@ def _authority(pseudo: dict[bytes, bytes]) -> str:
         authority = host
     elif host is not None and host.lower() != authority.lower():
         raise HttpError(400, "Host differs from :authority")
-    if authority is None or _AUTHORITY.match(authority) is None:
+    if not authority or _AUTHORITY.match(authority) is None:  # RFC 9114 §4.3.1: never empty
         raise HttpError(400, "malformed authority")
     return authority.decode("ascii")
 

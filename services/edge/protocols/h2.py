@@ -25,6 +25,8 @@ CLIENT = H2Settings(
 )
 LOOK_SECONDS = 10.0
 """How often a connection is looked at: idle for how long, and did anything move."""
+LONGEST_CLOSE_SECONDS = 60.0
+"""For what was written to leave before a closed connection is cut, where no write timeout is set."""
 STALLED_LOOKS = 2
 """Looks without a byte of body taken, while some waits, after which a client is cut: 20 to 30 s."""
 
@@ -47,6 +49,7 @@ class H2Connection(H2Server):
         self._is_ending = False
         self._is_lingering = False
         self._lingered = 0
+        self._closing: asyncio.TimerHandle | None = None
 
     # The socket.
 
@@ -99,6 +102,8 @@ class H2Connection(H2Server):
     def lost(self, failure: Exception) -> None:
         """Leave the entrypoint."""
         super().lost(failure)
+        if self._closing is not None and not self._is_lingering:
+            self._closing.cancel()
         self.is_closed = True
         self.deadline = NEVER
         self.host.left(self)
@@ -149,15 +154,23 @@ class H2Connection(H2Server):
         super().fail(failure)
 
     def close(self) -> None:
-        """Close; a client that may be sending still is heard out, or the reset would overtake GOAWAY."""
+        """Close; a client that may be sending still is heard out, or the reset would overtake GOAWAY.
+
+        One that takes nothing of what was written would hold the socket for ever.
+        """
         transport = self._transport
+        if transport is None or transport.is_closing() or self._is_lingering:
+            return
+        seconds = LINGER_SECONDS
         if not self._is_ending:
+            limit = self.host.site.limits.write_idle
+            seconds = limit if limit > 0 else LONGEST_CLOSE_SECONDS
             super().close()
-        elif transport is not None and not self._is_lingering and not transport.is_closing():
+        else:
             self._is_lingering = True
             if transport.can_write_eof():
                 transport.write_eof()
-            self.loop.call_later(LINGER_SECONDS, transport.close)
+        self._closing = self.loop.call_later(seconds, transport.abort)
 
     def abort(self) -> None:
         """Cut it."""

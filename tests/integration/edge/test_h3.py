@@ -117,6 +117,7 @@ class Host:
         self.later = None
         self.open = 0
         self.failures: list[str] = []
+        self.limits: list[str] = []
 
     def settings(self) -> H3Settings:
         return H3Settings(field_bytes=16384, idle_timeout=10)
@@ -140,6 +141,9 @@ class Host:
 
     def handshake_failed(self, reason) -> None:
         self.failures.append(reason)
+
+    def reached(self, limit) -> None:
+        self.limits.append(limit)
 
 
 @asynccontextmanager

@@ -38,6 +38,9 @@ _DATA, _HEADERS = FrameType.DATA.value, FrameType.HEADERS.value
 _NOT_ON_REQUESTS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 13})
 """Frames of control streams, PUSH_PROMISE and what HTTP/2 had (RFC 9114 §7.2)."""
 _NOT_ON_CONTROL = frozenset({0, 1, 2, 5, 6, 8, 9})
+_WITH_ID = frozenset({FrameType.CANCEL_PUSH, FrameType.GOAWAY, FrameType.MAX_PUSH_ID})
+_ID_BYTES = 8
+"""The longest integer of QUIC: all that a frame with an id may hold."""
 
 _encoder = Encoder()
 
@@ -78,11 +81,16 @@ class H3Sink(Protocol):
     def head_too_large(self, stream_id: int) -> None:
         """Hear that a head is over the bound; nothing more comes of its stream."""
 
+    def frame_wasted(self) -> None:
+        """Hear of a frame, or a stream, that asks for nothing: allowed, and not for ever."""
+
 
 class _Incoming:
     """What is known of a stream that the client sends on."""
 
-    __slots__ = ("buffer", "expected", "frame", "has_head", "is_over", "kind", "left", "received")
+    __slots__ = (
+        "buffer", "expected", "frame", "has_head", "has_trailers", "is_over", "kind", "left", "received",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.buffer = b""
@@ -91,6 +99,7 @@ class _Incoming:
         """The type of the frame that is being read, -1 between frames; ``left``: its bytes to come."""
         self.left = 0
         self.has_head = False
+        self.has_trailers = False
         self.is_over = False
         self.expected: int | None = None
         self.received = 0
@@ -100,8 +109,8 @@ class H3Codec:
     """One server connection. ``field_bytes`` bounds an encoded head."""
 
     __slots__ = (
-        "_control", "_decoder", "_field_bytes", "_has_settings", "_peer_decoder", "_quic", "_sink",
-        "_streams", "_unique",
+        "_control", "_decoder", "_field_bytes", "_goaway_id", "_has_settings", "_max_push_id",
+        "_peer_decoder", "_quic", "_sink", "_streams", "_unique",
     )  # fmt: skip
 
     def __init__(self, quic: Sender, sink: H3Sink, field_bytes: int) -> None:
@@ -114,6 +123,8 @@ class H3Codec:
         self._streams: dict[int, _Incoming] = {}
         self._unique: dict[int, int] = {}
         self._has_settings = False
+        self._goaway_id: int | None = None
+        self._max_push_id = -1
         settings: dict[int, int] = {
             Setting.MAX_FIELD_SECTION_SIZE: field_bytes,
             Setting.ENABLE_CONNECT_PROTOCOL: 1,
@@ -205,6 +216,10 @@ class H3Codec:
             raise H3Failure(ErrorCode.H3_FRAME_UNEXPECTED, f"frame {kind:#x} on a request stream")
         if kind == _DATA and not stream.has_head:
             raise H3Failure(ErrorCode.H3_FRAME_UNEXPECTED, "DATA before HEADERS")
+        if kind <= _HEADERS and stream.has_trailers:
+            raise H3Failure(ErrorCode.H3_FRAME_UNEXPECTED, "a frame behind the trailers")
+        if kind > _HEADERS or not length:
+            self._sink.frame_wasted()
         stream.frame, stream.left = kind, length
         return position
 
@@ -245,7 +260,7 @@ class H3Codec:
         if stream.has_head:
             check_trailers(fields)
             self._check_length(stream)
-            stream.is_over = True
+            stream.has_trailers = True
             self._sink.message_ended(stream_id, fields)
             return
         stream.expected = check_request(fields)
@@ -260,6 +275,8 @@ class H3Codec:
             raise H3Failure(ErrorCode.H3_FRAME_ERROR, "a stream ended within a frame")
         if not stream.has_head:
             self._break(stream_id, stream, ErrorCode.H3_REQUEST_INCOMPLETE, "no request")
+            return
+        if stream.has_trailers:
             return
         self._check_length(stream)
         stream.is_over = True
@@ -300,6 +317,8 @@ class H3Codec:
             raise H3Failure(ErrorCode.H3_STREAM_CREATION_ERROR, f"another stream of type {kind}")
         if kind in {StreamType.CONTROL, StreamType.QPACK_ENCODER, StreamType.QPACK_DECODER}:
             self._unique[kind] = stream_id
+        else:
+            self._sink.frame_wasted()
 
     def _receive_qpack(self, kind: int, data: bytes) -> None:
         try:
@@ -323,10 +342,10 @@ class H3Codec:
                 self._check_control_frame(kind, length)
                 stream.frame, stream.left, position = kind, length, at
             stop = min(position + stream.left, len(data))
-            if stream.frame == FrameType.SETTINGS:
+            if stream.frame == FrameType.SETTINGS or stream.frame in _WITH_ID:
                 if stop - position < stream.left:
                     break
-                self._read_settings(data[position:stop])
+                self._read_control(stream.frame, data[position:stop])
             stream.left -= stop - position
             position = stop
             if not stream.left:
@@ -339,6 +358,9 @@ class H3Codec:
                 raise H3Failure(ErrorCode.H3_MISSING_SETTINGS, "the first frame is not SETTINGS")
             if kind in _NOT_ON_CONTROL:
                 raise H3Failure(ErrorCode.H3_FRAME_UNEXPECTED, f"frame {kind:#x} on control")
+            if kind in _WITH_ID and not 0 < length <= _ID_BYTES:
+                raise H3Failure(ErrorCode.H3_FRAME_ERROR, "a frame that is no id")
+            self._sink.frame_wasted()
             return
         if self._has_settings:
             raise H3Failure(ErrorCode.H3_FRAME_UNEXPECTED, "SETTINGS again")
@@ -348,13 +370,32 @@ class H3Codec:
         if not length:
             self._read_settings(b"")
 
+    def _read_control(self, kind: int, payload: bytes) -> None:
+        if kind == FrameType.SETTINGS:
+            self._read_settings(payload)
+            return
+        value, end = decode_integer(payload, 0)
+        if end != len(payload):
+            raise H3Failure(ErrorCode.H3_FRAME_ERROR, "a frame that is no id")
+        if kind == FrameType.CANCEL_PUSH:
+            raise H3Failure(ErrorCode.H3_ID_ERROR, "nothing was promised")
+        if kind == FrameType.GOAWAY:
+            if self._goaway_id is not None and value > self._goaway_id:
+                raise H3Failure(ErrorCode.H3_ID_ERROR, "GOAWAY raised its id")
+            self._goaway_id = value
+        elif value < self._max_push_id:
+            raise H3Failure(ErrorCode.H3_ID_ERROR, "MAX_PUSH_ID went down")
+        else:
+            self._max_push_id = value
+
     def _read_settings(self, data: bytes) -> None:
         try:
             settings = parse_settings(data)
         except ProtocolError as error:
             raise H3Failure(error.error_code, "SETTINGS") from error
-        if settings.get(Setting.ENABLE_CONNECT_PROTOCOL, 0) not in {0, 1}:
-            raise H3Failure(ErrorCode.H3_SETTINGS_ERROR, "ENABLE_CONNECT_PROTOCOL")
+        for flag in (Setting.ENABLE_CONNECT_PROTOCOL, Setting.H3_DATAGRAM):
+            if settings.get(flag, 0) not in {0, 1}:
+                raise H3Failure(ErrorCode.H3_SETTINGS_ERROR, flag.name)
 
 
 def decode_integer(data: bytes, position: int) -> tuple[int, int]:

@@ -18,13 +18,17 @@ from aioquic.quic import events
 from quantum.connection.h2_server import H2Application
 from quantum.http.headers import Field
 from quantum.net.address import peer_of
+from quantum.wire.allowance import Allowance
 from services.edge.protocols.h3.codec import H3Codec, H3Failure
 from services.edge.protocols.h3.datagrams import Address, DatagramSocket
-from services.edge.protocols.h3.quic import EdgeQuicConnection, QuicCertificate
+from services.edge.protocols.h3.quic import MAX_STREAMS, EdgeQuicConnection, QuicCertificate
 from services.edge.protocols.h3.stream import H3Exchange
 
 RESETS = (100, 10)
 """Burst and rate per second of requests a client may cut before its connection is closed."""
+
+WASTED_FRAMES = (500, 100)
+"""Burst and rate per second of frames and streams that ask for nothing (as over HTTP/2)."""
 
 NOTICE_SECONDS = 0.1
 """Between the two GOAWAYs of a drain: requests already on their way arrive in it (RFC 9114 §5.2)."""
@@ -56,6 +60,9 @@ class Endpoint(Protocol):
     def closed(self, connection: H3ServerConnection) -> None:
         """A connection is gone."""
 
+    def reached(self, limit: str) -> None:
+        """A connection is cut because of a limit; counted by its name."""
+
 
 class H3ServerConnection:
     """One client."""
@@ -83,7 +90,8 @@ class H3ServerConnection:
         self._is_draining = False
         self._may_close = False
         self._is_closing = False
-        self._budget, self._budget_at = float(RESETS[0]), self.loop.time()
+        self._resets = Allowance(*RESETS, self.loop.time())
+        self._wasted = Allowance(*WASTED_FRAMES, self.loop.time())
         self._highest_stream = -4
         self._was_heard = True
         self._unacknowledged = 0
@@ -197,7 +205,7 @@ class H3ServerConnection:
 
     def _stream_data(self, event: events.StreamDataReceived) -> None:
         h3, stream_id, data = self._h3, event.stream_id, event.data
-        if h3 is None:
+        if h3 is None or self._is_closing:
             return
         try:
             delivered = h3.receive(stream_id, data, ended=event.end_stream)
@@ -215,6 +223,10 @@ class H3ServerConnection:
         self._highest_stream = max(self._highest_stream, stream_id)
         if self._may_close:
             self._cut(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+            return
+        if len(self.exchanges) >= MAX_STREAMS:  # those that were cut have not given up yet
+            self._cut(stream_id, ErrorCode.H3_REQUEST_REJECTED)
+            self._charge_reset()
             return
         exchange = self._begun = self.exchanges[stream_id] = H3Exchange(self, stream_id, fields)
         if not ended:
@@ -261,8 +273,9 @@ class H3ServerConnection:
                 self.close(failure.code, str(failure))
                 return
         exchange = self.exchanges.get(event.stream_id)
-        if exchange is not None:
-            exchange.request_reset()
+        if exchange is not None:  # half a cancellation is one (RFC 9114 §4.1.1)
+            exchange.response_unwanted()
+            self.reset(event.stream_id, ErrorCode.H3_REQUEST_CANCELLED)
             self._charge_reset()
 
     def _stop_sending(self, event: events.StopSendingReceived) -> None:
@@ -274,12 +287,18 @@ class H3ServerConnection:
             self.close(ErrorCode.H3_CLOSED_CRITICAL_STREAM, "a critical stream was stopped")
 
     def _charge_reset(self) -> None:
-        burst, rate = RESETS
-        now = self.loop.time()
-        self._budget = min(float(burst), self._budget + (now - self._budget_at) * rate) - 1
-        self._budget_at = now
-        if self._budget < 0:
-            self.close(ErrorCode.H3_EXCESSIVE_LOAD, "too many resets")
+        if not self._resets.spend(self.loop.time()):
+            self._end_for("h3_resets")
+
+    def frame_wasted(self) -> None:
+        """Count a frame that asks for nothing."""
+        if not self._wasted.spend(self.loop.time()):
+            self._end_for("h3_frames")
+
+    def _end_for(self, limit: str) -> None:
+        if not self._is_closing:
+            self._endpoint.reached(limit)
+            self.close(ErrorCode.H3_EXCESSIVE_LOAD, limit)
 
     def ended(self) -> None:
         """Forget everything: the connection is gone. Idempotent."""
@@ -348,7 +367,7 @@ class H3ServerConnection:
         self._stalled_looks = self._stalled_looks + 1 if waiting and moved == self._moved else 0
         self._moved = moved
         if self._stalled_looks > STALLED_LOOKS:
-            self.close(ErrorCode.H3_EXCESSIVE_LOAD, "nothing was read for too long")
+            self._end_for("h3_stalled")
         elif not self._was_heard:
             self.quic.send_ping(0)  # a handler that takes its time must not outlast the connection
             self.wake()
@@ -378,4 +397,6 @@ class H3ServerConnection:
         """Close the connection; the peer learns the code."""
         self._is_closing = True
         self.quic.close(error_code=code, reason_phrase=reason)
+        for exchange in list(self.exchanges.values()):
+            exchange.response_unwanted()
         self.wake()

@@ -86,6 +86,9 @@ class H3Host(Protocol):
     def handshake_failed(self, reason: str) -> None:
         """A handshake did not succeed."""
 
+    def reached(self, limit: str) -> None:
+        """Something was cut or refused because of a limit; counted by its name."""
+
 
 class H3Endpoint:
     """One UDP socket and its connections."""
@@ -272,6 +275,10 @@ class H3Endpoint:
             self._connections.pop(cid, None)
         if not self._all and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
+
+    def reached(self, limit: str) -> None:
+        """A connection is cut because of a limit."""
+        self.host.reached(limit)
 
     # The end.
 

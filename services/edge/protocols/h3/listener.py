@@ -123,6 +123,10 @@ class H3Listener:
         """Count it."""
         self._host.admission.handshakes_failed.labels(f"quic_{reason}").inc()
 
+    def reached(self, limit: str) -> None:
+        """Count it."""
+        self._host.reached(limit)
+
 
 def alternative(port: int) -> bytes:
     """Return the Alt-Svc value for HTTP/3 on ``port`` of the same host (RFC 7838 §3)."""

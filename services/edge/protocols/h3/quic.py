@@ -14,6 +14,7 @@ from typing import Any
 
 from aioquic import tls
 from aioquic._buffer import Buffer
+from aioquic.quic import connection as quic_connection
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import Limit, QuicConnectionError, QuicConnectionState
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
@@ -29,6 +30,13 @@ STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 1024 * 1024
 """The same for all streams of a connection together: the memory one client can make us hold."""
 
+MAX_STREAMS = 100
+"""Requests a client may have open at a time: as over HTTP/2."""
+
+MAX_CRYPTO_BYTES = 64 * 1024
+"""Bytes of handshake messages that may wait for others to come before them: aioquic's half a mebibyte
+for each client that has proved nothing would fill a machine. A hello with keys of any kind is a tenth."""
+quic_connection.MAX_PENDING_CRYPTO = MAX_CRYPTO_BYTES
 
 ACK_SECONDS = 0.02
 """How long an acknowledgement may wait for a packet to go along with: below the 25 ms that aioquic
@@ -114,6 +122,8 @@ class EdgeQuicConnection(UsualConnection):
             **arguments,
         )
         self._ack_delay = ACK_SECONDS
+        streams = self._local_max_streams_bidi
+        streams.value = streams.sent = MAX_STREAMS
 
     @property
     def is_begun(self) -> bool:

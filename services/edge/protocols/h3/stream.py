@@ -116,7 +116,8 @@ class H3Exchange:
         application = self._application
         try:
             try:
-                request, handle = application.accept(self._fields, body)
+                fields, self._fields = self._fields, []  # the request has what it needs of them
+                request, handle = application.accept(fields, body)
                 request.informational = self._inform
                 response = await handle(request)
             except HttpError as error:

@@ -26,6 +26,17 @@ class MemoryTransport(asyncio.Transport):
         if not self.other.is_closed:
             self.peer.data_received(data)
 
+    def can_write_eof(self):
+        return True
+
+    def write_eof(self):
+        if not self.is_closed and not self.is_held:
+            self.loop.call_soon(self._end)
+
+    def _end(self):
+        if not self.other.is_closed and not self.peer.eof_received():
+            self.other.close()
+
     def close(self):
         if not self.is_closed:
             self.is_closed = True

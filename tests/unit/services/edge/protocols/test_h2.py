@@ -45,6 +45,10 @@ class World:
         self.transport.other = SimpleNamespace(is_closed=False, close=lambda: None)
         self.connection.connection_made(self.transport)
 
+    def eof_received(self):
+        self.transport.close()  # as a client does that is told of the end
+        return True
+
     @staticmethod
     async def _fail(request, error):
         return response_of(error, request)

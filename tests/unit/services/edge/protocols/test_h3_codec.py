@@ -53,6 +53,9 @@ class Sink:
     def head_too_large(self, stream_id) -> None:
         self.told.append(("large", stream_id))
 
+    def frame_wasted(self) -> None:
+        pass
+
 
 @pytest.fixture
 def sink() -> Sink:
