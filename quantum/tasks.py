@@ -67,8 +67,7 @@ class TaskSet:
 def _resume(coroutine: Coroutine[Any, Any, T], *waits: Any) -> Generator[Any, Any, T]:
     """Go on with a coroutine that was already stepped and now waits for the last of ``waits``."""
     try:
-        for wait in waits:
-            yield wait
+        yield from waits
     except BaseException as error:  # noqa: BLE001 - cancellation: the coroutine must hear of it
         try:
             yielded = coroutine.throw(error)
