@@ -263,6 +263,19 @@ async def test_a_client_that_wants_no_answer_cancels_the_handler(certificate) ->
         await asyncio.wait_for(cancelled.wait(), 5)
 
 
+async def test_a_client_that_is_told_to_stop_its_upload_still_hears_the_answer(certificate) -> None:
+    async def refuse(request: Request) -> Response:
+        await request.body.aclose()  # STOP_SENDING, which a client answers with RESET_STREAM
+        await asyncio.sleep(0.2)
+        return Response.text(413, "too much")
+
+    async with serving(certificate, refuse) as endpoint, client(endpoint) as peer:
+        stream = peer.start("/", b"some", ended=False)
+        await asyncio.wait_for(peer.end_of(stream).wait(), 5)
+        assert stream not in peer.resets
+        assert peer.heads[stream][0][b":status"] == b"413"
+
+
 async def test_a_body_that_fails_resets_the_stream_and_never_ends_it(certificate) -> None:
     class Broken:
         length = trailers = None

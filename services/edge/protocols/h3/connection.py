@@ -273,7 +273,11 @@ class H3ServerConnection:
                 self.close(failure.code, str(failure))
                 return
         exchange = self.exchanges.get(event.stream_id)
-        if exchange is not None:  # half a cancellation is one (RFC 9114 §4.1.1)
+        if exchange is None:
+            return
+        if exchange.was_told_to_stop:
+            exchange.request_reset()  # as it must (RFC 9000 §3.5); it still wants its answer
+        else:  # half a cancellation is one (RFC 9114 §4.1.1)
             exchange.response_unwanted()
             self.reset(event.stream_id, ErrorCode.H3_REQUEST_CANCELLED)
             self._charge_reset()

@@ -33,7 +33,7 @@ class H3Exchange:
 
     __slots__ = (
         "_application", "_connection", "_drained", "_fields", "_is_cut", "_is_ended", "_is_head_sent",
-        "_is_tunnel", "_sent", "body", "id", "task",
+        "_is_tunnel", "_sent", "body", "id", "task", "was_told_to_stop",
     )  # fmt: skip
 
     def __init__(self, connection: H3ServerConnection, stream_id: int, fields: list[Field]) -> None:
@@ -49,6 +49,8 @@ class H3Exchange:
         self._is_head_sent = False
         self._is_ended = False
         self._is_cut = False
+        self.was_told_to_stop = False
+        """Whether the client was asked to send no more of its request."""
 
     # What the connection tells.
 
@@ -108,6 +110,7 @@ class H3Exchange:
     def _abandoned(self) -> None:
         """Tell the client to stop sending a body that nobody reads."""
         if not self._is_cut:
+            self.was_told_to_stop = True
             self._connection.stop_receiving(self.id, ErrorCode.H3_NO_ERROR)
 
     async def _run(self, body: AnyBody) -> None:

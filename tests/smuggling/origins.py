@@ -1,0 +1,93 @@
+"""Origins that count: aiohttp (llhttp) in this process, nginx beside it. Each answers with X-Origin."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from aiohttp import web
+
+from quantum.testing.topology import free_port
+
+_CASE = re.compile(r"c(\d{6})")
+
+
+class Counting:
+    """An aiohttp server; a request counts when it was read to its end."""
+
+    name = "aiohttp"
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._seen: Counter[int] = Counter()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        logging.getLogger("aiohttp.server").setLevel(
+            logging.CRITICAL
+        )  # it is told nonsense all day
+        self._runner = web.AppRunner(web.Application())
+        self._runner.app.router.add_route("*", "/{path:.*}", self._answer)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        try:
+            await request.read()
+        except ConnectionError:
+            raise web.HTTPBadRequest from None
+        match = _CASE.search(request.rel_url.raw_path)
+        self._seen[int(match[1]) if match else -1] += 1
+        return web.Response(text="x", headers={"X-Origin": "1"})
+
+    def seen(self) -> Counter[int]:
+        return self._seen
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+
+class Nginx:
+    """nginx, counted by its access log."""
+
+    name = "nginx"
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        folder = self._folder
+        (folder / "nginx.conf").write_text(f"""
+            daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+            events {{ worker_connections 512; }}
+            http {{
+              log_format case '$status $request_uri'; access_log {folder}/access.log case;
+              client_body_temp_path {folder}/body; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+              uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+              server {{ listen 127.0.0.1:{self.port}; location / {{
+                add_header X-Origin 1 always; return 200 x; }} }} }}""")
+        with (folder / "out").open("wb") as out:
+            self._process = subprocess.Popen(
+                ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")],
+                stdout=out,
+                stderr=out,
+            )
+
+    def seen(self) -> Counter[int]:
+        """Count what was answered with 200; the rest is what nginx refused itself."""
+        seen: Counter[int] = Counter()
+        for line in (self._folder / "access.log").read_text(errors="replace").splitlines():
+            status, _, target = line.partition(" ")
+            match = _CASE.search(target)
+            if status == "200":
+                seen[int(match[1]) if match else -1] += 1
+        return seen
+
+    async def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
