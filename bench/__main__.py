@@ -7,71 +7,51 @@ that a noisy moment hits everybody; medians are taken over rounds. Only ratios m
 import argparse
 import datetime
 import json
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from bench.contenders import Contender, caddy, cpu_seconds, nginx, quantum, upstream
-from bench.jobs import BALANCED, JOBS, Job, Surroundings, make_site
+from bench.contenders import Contender, caddy, nginx, quantum, upstream
+from bench.jobs import BALANCED, H3_NAMES, JOBS, Surroundings, make_site
+from bench.load import measure
 from quantum.testing.certificates import make_certificates
 from quantum.testing.topology import free_port
 
-LOAD_CORE = "1"
-POST = Path(__file__).with_name("post.lua")
-"""Makes wrk post as many bytes as its argument says."""
+Figures = dict[str, float | None]
+"""One run: units/s (``rps``), ``p50`` and ``p99`` in seconds where the generator tells them, ``cpu_us``."""
 
 
-def seconds_of(text: str) -> float:
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+def median(rounds: list[Figures], key: str) -> float | None:
+    values = [r[key] for r in rounds]
+    return None if None in values else statistics.median(values)
 
 
-def measure(contender: Contender, job: Job, seconds: int, connections: int) -> dict[str, float]:
-    """Run wrk once; return requests/s, p50, p99 (seconds) and server CPU per request (µs)."""
-    port = contender.ports[job.server + ("-tls" if job.tls else "")]
-    url = f"{'https' if job.tls else 'http'}://127.0.0.1:{port}{job.path}"
-    pids = contender.pids()
-    before = cpu_seconds(pids)
-    post = ["-s", str(POST), url, "--", str(job.body_bytes)] if job.body_bytes else [url]
-    output = subprocess.run(
-        ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *post],
-        capture_output=True, text=True, check=True, timeout=seconds + 30,
-    ).stdout  # fmt: skip
-    spent = cpu_seconds(pids) - before
-    errors = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
-    if errors:
-        raise RuntimeError(f"{contender.name} {job.name}: {errors.group(0)}")
-    total = int(re.search(r"(\d+) requests in", output).group(1))
-    return {
-        "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1)),
-        "p50": seconds_of(re.search(r"^\s+50%\s+(\S+)", output, re.MULTILINE).group(1)),
-        "p99": seconds_of(re.search(r"^\s+99%\s+(\S+)", output, re.MULTILINE).group(1)),
-        "cpu_us": spent / max(total, 1) * 1e6,
-    }
+def milliseconds(value: float | None) -> str:
+    return f"{'-':>9}" if value is None else f"{value * 1e3:9.2f}"
 
 
-def report(results: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, object]:
-    """Print the table; return the medians and ratios."""
+def report(results: dict[str, dict[str, list[Figures]]]) -> dict[str, object]:
+    """Print the table; return the medians and ratios: of work done, and of CPU for each unit of it."""
     summary: dict[str, object] = {}
-    head = f"{'job':34}{'contender':16}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}{'x Caddy':>9}{'x nginx':>9}"
-    print(head)
+    print(
+        f"{'job':34}{'contender':16}{'per s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}"
+        f"{'x Caddy':>9}{'x nginx':>9}{'CPU/Cad.':>9}"
+    )
     for job, contenders in results.items():
         medians = {
-            name: {k: statistics.median(r[k] for r in rounds) for k in rounds[0]}
+            name: {key: median(rounds, key) for key in rounds[0]}
             for name, rounds in contenders.items()
         }
         for name, m in medians.items():
-            ratios = [
+            m["x_caddy"], m["x_nginx"] = (
                 m["rps"] / medians[o]["rps"] if o in medians else 0.0 for o in ("caddy", "nginx")
-            ]
-            m["x_caddy"], m["x_nginx"] = ratios
+            )
+            m["cpu_x_caddy"] = m["cpu_us"] / medians["caddy"]["cpu_us"] if "caddy" in medians else 0
             print(
-                f"{job:34}{name:16}{m['rps']:9.0f}{m['p50'] * 1e3:9.2f}{m['p99'] * 1e3:9.2f}"
-                f"{m['cpu_us']:9.1f}{ratios[0]:9.2f}{ratios[1]:9.2f}"
+                f"{job:34}{name:16}{m['rps']:9.0f}{milliseconds(m['p50'])}{milliseconds(m['p99'])}"
+                f"{m['cpu_us']:9.1f}{m['x_caddy']:9.2f}{m['x_nginx']:9.2f}{m['cpu_x_caddy']:9.2f}"
             )
         summary[job] = medians
     return summary
@@ -90,7 +70,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="q-bench-") as folder:
         scratch = Path(folder)
         make_site(scratch / "site")
-        certificate, key, _ = make_certificates(scratch, ["localhost", "127.0.0.1"])
+        certificate, key, _ = make_certificates(scratch, ["localhost", "127.0.0.1", H3_NAMES])
         ports = tuple(free_port() for _ in range(BALANCED))
         around = Surroundings(scratch / "site", certificate, key, ports, scratch)
         makers = {
@@ -118,13 +98,14 @@ def main() -> int:
 
 def run(
     contenders: list[Contender], options: argparse.Namespace
-) -> dict[str, dict[str, list[dict[str, float]]]]:
-    results: dict[str, dict[str, list[dict[str, float]]]] = defaultdict(lambda: defaultdict(list))
+) -> dict[str, dict[str, list[Figures]]]:
+    results: dict[str, dict[str, list[Figures]]] = defaultdict(lambda: defaultdict(list))
     for job in (j for j in JOBS if options.jobs in j.name):
-        for contender in contenders:
+        able = [c for c in contenders if job.spoken_by_nginx or c.name != "nginx"]
+        for contender in able:
             measure(contender, job, 1, options.connections)  # warm up
         for _ in range(options.rounds):
-            for contender in contenders:
+            for contender in able:
                 results[job.name][contender.name].append(
                     measure(contender, job, options.seconds, options.connections)
                 )

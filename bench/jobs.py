@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 BODY = "Hello from the edge, " * 4
-ALPN_H1 = ["http/1.1"]
+H3_NAMES = "*.localhost"
+"""The names by which HTTP/3 clients call, each with a connection of its own."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class Job:
     path: str
     body_bytes: int = 0
     """Bytes that each request posts; 0: GET."""
+    generator: str = "wrk"
+    spoken_by_nginx: bool = True
+    """Debian's nginx has no HTTP/3."""
 
 
 JOBS = (
@@ -31,6 +35,14 @@ JOBS = (
     Job("h1-proxy-tls", "proxy", True, "/"),
     Job("h1-proxy-10-upstreams", "balanced", False, "/"),
     Job("h1-proxy-10-upstreams-post-10KiB", "balanced", False, "/", 10 * 1024),
+    Job("h2-static_response-tls", "response", True, "/", 0, "h2load"),
+    Job("h2-file-1KiB-tls", "files", True, "/1k.bin", 0, "h2load"),
+    Job("h2-proxy-tls", "proxy", True, "/", 0, "h2load"),
+    Job("h3-static_response", "response", True, "/", 0, "h3", spoken_by_nginx=False),
+    Job("h3-file-1KiB", "files", True, "/1k.bin", 0, "h3", spoken_by_nginx=False),
+    Job("h3-proxy", "proxy", True, "/", 0, "h3", spoken_by_nginx=False),
+    Job("handshakes-tls1.3", "response", True, "/", 0, "tls-handshakes"),
+    Job("handshakes-quic", "response", True, "/", 0, "quic-handshakes", spoken_by_nginx=False),
 )
 BALANCED = 10
 """Upstreams of the job that balances: least_conn, checked actively and passively."""
@@ -69,12 +81,12 @@ def caddy_document(around: Surroundings, ports: dict[str, int], admin: int) -> d
         for suffix in suffixes(name):
             servers[name + suffix] = {
                 "listen": [f"127.0.0.1:{ports[name + suffix]}"],
-                "protocols": ["h1"],
+                "protocols": ["h1", "h2", "h3"] if suffix else ["h1"],
                 "automatic_https": {"disable": True},
                 "routes": [{"handle": [handler]}],
             }
             if suffix:
-                servers[name + suffix]["tls_connection_policies"] = [{"alpn": ALPN_H1}]
+                servers[name + suffix]["tls_connection_policies"] = [{}]
     load = [{"certificate": str(around.certificate), "key": str(around.key)}]
     return {
         "admin": {"listen": f"127.0.0.1:{admin}"},
@@ -116,6 +128,7 @@ def balancer(around: Surroundings) -> dict[str, Any]:
 def nginx_configuration(around: Surroundings, ports: dict[str, int]) -> str:
     """Return nginx's configuration for the same jobs, one worker, no access log, as ours and Caddy's."""
     tls = f"ssl_certificate {around.certificate}; ssl_certificate_key {around.key};"
+    tls += " ssl_protocols TLSv1.2 TLSv1.3;"  # off by default before 1.23
     locations = {
         "response": f'return 200 "{BODY}";',
         "files": f"root {around.site};",
@@ -123,7 +136,7 @@ def nginx_configuration(around: Surroundings, ports: dict[str, int]) -> str:
         "balanced": "proxy_pass http://ten; proxy_http_version 1.1; proxy_set_header Connection '';",
     }
     offered = "".join(
-        f"server {{ listen 127.0.0.1:{ports[name + suffix]}{f' ssl; {tls}' if suffix else ';'}"
+        f"server {{ listen 127.0.0.1:{ports[name + suffix]}{f' ssl http2; {tls}' if suffix else ';'}"
         f" location / {{ {what} }} }}\n"
         for name, what in locations.items()
         for suffix in suffixes(name)
@@ -141,7 +154,7 @@ def nginx_frame(scratch: Path, servers: str, upstreams: str = "") -> str:
     return f"""
 worker_processes 1; daemon off; pid {scratch}/nginx.pid; error_log {scratch}/nginx-error.log;
 events {{ worker_connections 4096; }}
-http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; http2_max_concurrent_streams 256;
   client_body_buffer_size 64k; client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
   uwsgi_temp_path {scratch}; scgi_temp_path {scratch};
   {upstreams}

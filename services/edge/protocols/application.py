@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from urllib.parse import quote_from_bytes
 
 from quantum.connection.h2_server import Handle
@@ -34,6 +35,11 @@ HEAVY_HEADS_BYTES = 1024 * 1024
 """All of them together: HPACK makes each of a byte or two a field, and an answer that the client does
 not take keeps its request (CVE-2026-47774)."""
 MAX_TARGET_BYTES = 8 * 1024
+
+KNOWN_NAMES, KNOWN_AUTHORITIES, KNOWN_TARGETS = 1024, 1024, 1024
+"""What was checked once is remembered: names of fields, hosts, targets. A full table begins anew."""
+KNOWN_BYTES = 256
+"""What is longer is checked each time: a table of such would be a client's memory in us."""
 
 HTTP_3 = "HTTP/3.0"
 
@@ -97,7 +103,7 @@ class EdgeApplication:
         )
         if size > HEAVY_HEAD_BYTES:
             self._hold(request, size)
-        return request, _Handling(site, expects=expects).handle
+        return request, partial(_invite, site) if expects else site.answer
 
     def _hold(self, request: Request, size: int) -> None:
         if sum(self._heavy.values()) + size > HEAVY_HEADS_BYTES:
@@ -109,6 +115,18 @@ class EdgeApplication:
 
     def head(self, request: Request | None, response: Response) -> Fields:
         """Return the fields of a response; HttpError 500 for one that could not be sent safely."""
+        if request is None or request.upgrade is not None or request.method == "HEAD":
+            return self._fields(request, response)
+        stamps = self._host.stamps
+        known = stamps.heads.get(self._is_http_3)
+        if known is not None and known[0] is response:
+            return known[1]
+        fields = self._fields(request, response)
+        if response.body.__class__ is bytes and response.upgrade is None:
+            stamps.heads[self._is_http_3] = response, fields
+        return fields
+
+    def _fields(self, request: Request | None, response: Response) -> Fields:
         status = response.status
         if response.upgrade is not None:
             status = 200
@@ -154,26 +172,11 @@ class EdgeApplication:
             ended(Exchange(request, response, status, sent, seconds))
 
 
-class _Handling:
-    """How one request meets its site: the one that was current when it began."""
-
-    __slots__ = ("_expects", "_site")
-
-    def __init__(self, site: Site, *, expects: bool) -> None:
-        self._site = site
-        self._expects = expects
-
-    async def handle(self, request: Request) -> Response:
-        """Answer; what the handlers raise is answered too."""
-        site = self._site
-        try:
-            if site.before is not None:
-                site.before(request)
-            if self._expects and request.informational is not None:
-                request.informational(100, Headers())  # RFC 9110 §10.1.1
-            return await site.handle(request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            return await site.fail(request, error)
+async def _invite(site: Site, request: Request) -> Response:
+    """Answer a request whose client waits to be asked for the body (RFC 9110 §10.1.1)."""
+    if request.informational is not None:
+        request.informational(100, Headers())
+    return await site.answer(request)
 
 
 def _check_size(fields: Fields, limit: int) -> int:
@@ -188,28 +191,53 @@ def _check_size(fields: Fields, limit: int) -> int:
     return size
 
 
+_PLAIN, _PSEUDO, _COOKIE, _HOST, _EXPECT, _LEFT_OUT = range(6)
+_KINDS = {b"cookie": _COOKIE, b"host": _HOST, b"expect": _EXPECT}
+
+
+class _Kinds(dict[bytes, int]):
+    """What a field's name makes of it."""
+
+    def __missing__(self, name: bytes) -> int:
+        if name[:1] == b":":
+            kind = _PSEUDO
+        elif name in _BY_BODY or b"_" in name or b"." in name:
+            kind = _LEFT_OUT  # the two characters as in HTTP/1.1: backends take such names for others
+        else:
+            kind = _KINDS.get(name, _PLAIN)
+        if len(name) <= KNOWN_BYTES:
+            if len(self) >= KNOWN_NAMES:
+                self.clear()
+            self[name] = kind
+        return kind
+
+
+_kinds = _Kinds()
+
+
 def _sort(fields: Fields) -> tuple[dict[bytes, bytes], list[Field], list[bytes], bool]:
     """Part a head into pseudo fields and Host, fields to pass on, cookies, and the wish for a 100."""
+    kinds = _kinds
     pseudo: dict[bytes, bytes] = {}
     own: list[Field] = []
     cookies: list[bytes] = []
     expects = False
     for field in fields:
         name, value = field
-        if name[:1] == b":":
+        kind = kinds[name]
+        if kind == _PLAIN:
+            own.append(field if field.__class__ is tuple else (name, value))
+        elif kind == _PSEUDO:
             pseudo[name] = value
-        elif name == b"cookie":
+        elif kind == _COOKIE:
             cookies.append(value)
-        elif name == b"host":
+        elif kind == _HOST:
             if pseudo.setdefault(b"host", value) != value:
                 raise HttpError(400, "more than one Host")
-        elif name == b"expect":
+        elif kind == _EXPECT:
             if value.lower() != b"100-continue":
                 raise HttpError(417, "unknown expectation")
             expects = True
-        elif name not in _BY_BODY and b"_" not in name and b"." not in name:
-            # The two characters as in HTTP/1.1: backends take such names for others.
-            own.append((name, value))
     return pseudo, own, cookies, expects
 
 
@@ -220,23 +248,50 @@ def _authority(pseudo: dict[bytes, bytes]) -> str:
         authority = host
     elif host is not None and host.lower() != authority.lower():
         raise HttpError(400, "Host differs from :authority")
-    if not authority or _AUTHORITY.match(authority) is None:  # RFC 9114 §4.3.1: never empty
+    if not authority:  # RFC 9114 §4.3.1: never empty
         raise HttpError(400, "malformed authority")
-    return authority.decode("ascii")
+    return _authorities[authority]
+
+
+class _Authorities(dict[bytes, str]):
+    """Hosts as text."""
+
+    def __missing__(self, authority: bytes) -> str:
+        if _AUTHORITY.match(authority) is None:
+            raise HttpError(400, "malformed authority")
+        text = authority.decode("ascii")
+        if len(authority) <= KNOWN_BYTES:
+            if len(self) >= KNOWN_AUTHORITIES:
+                self.clear()
+            self[authority] = text
+        return text
+
+
+_authorities = _Authorities()
+_targets: dict[bytes, tuple[str, str | None]] = {}
 
 
 def _split_target(target: bytes, method: str) -> tuple[str, str | None]:
+    known = _targets.get(target)
+    if known is not None:
+        return known
     if len(target) > MAX_TARGET_BYTES:
         raise HttpError(414, f"target of {len(target)} bytes")
     if _BAD_TARGET.search(target) is not None:
         raise HttpError(400, "malformed request target")
-    if target[:1] != b"/" and not (target == b"*" and method == "OPTIONS"):
+    if target[:1] != b"/":
+        if target == b"*" and method == "OPTIONS":
+            return "*", None
         raise HttpError(400, "the target is no path")
-    if not target.isascii():
-        target = quote_from_bytes(target, safe=_ASCII).encode()
-    path, mark, query = target.decode("ascii").partition("?")
+    plain = target if target.isascii() else quote_from_bytes(target, safe=_ASCII).encode()
+    path, mark, query = plain.decode("ascii").partition("?")
     check_path(path)
-    return path, query if mark else None
+    split = path, query if mark else None
+    if len(target) <= KNOWN_BYTES:
+        if len(_targets) >= KNOWN_TARGETS:
+            _targets.clear()
+        _targets[target] = split
+    return split
 
 
 _ASCII = bytes(range(0x21, 0x7F)).decode("ascii")

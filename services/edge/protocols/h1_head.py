@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 
+from quantum.http.headers import Field
 from quantum.http.message import Response
 from quantum.wire.h1.head import (
     STATUS_LINES,
@@ -55,13 +57,15 @@ class Stamps:
     value of Alt-Svc, or nothing.
     """
 
-    __slots__ = ("alt_svc", "alternative", "both", "date", "last_answer", "last_bytes")
+    __slots__ = ("alt_svc", "alternative", "both", "date", "heads", "last_answer", "last_bytes")
 
     def __init__(self, alternative: bytes = b"") -> None:
         self.both = self.date = self.last_bytes = b""
         self.alternative = alternative
         self.alt_svc = b"\r\nAlt-Svc: " + alternative if alternative else b""
         self.last_answer: Response | None = None
+        self.heads: dict[bool, tuple[Response, Sequence[Field]]] = {}
+        """The answer that went out last with the fields of its head, by whether it was HTTP/3."""
         self.refresh()
 
     def refresh(self) -> None:
@@ -70,6 +74,7 @@ class Stamps:
         self.date = b"\r\nDate: " + formatdate(now, usegmt=True).encode()
         self.both = SERVER + self.date + self.alt_svc
         self.last_answer = None
+        self.heads.clear()
 
 
 def encode_plain(response: Response, body: bytes, stamps: Stamps) -> bytes | None:

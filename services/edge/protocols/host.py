@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from quantum.http.handler import Next
@@ -49,6 +50,27 @@ class Site:
     limits: Limits
     before: Callable[[Request], None] | None = None
     ended: Callable[[Exchange], None] | None = None
+
+    @cached_property
+    def answer(self) -> Next:
+        """``handle``, after ``before``; what either raises is answered too."""
+        return _answering(self.handle, self.fail, self.before)
+
+
+def _answering(
+    handle: Next,
+    fail: Callable[[Request, Exception], Awaitable[Response]],
+    before: Callable[[Request], None] | None,
+) -> Next:
+    async def answer(request: Request) -> Response:
+        try:
+            if before is not None:
+                before(request)
+            return await handle(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            return await fail(request, error)
+
+    return answer
 
 
 class Host(Protocol):

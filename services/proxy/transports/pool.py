@@ -25,6 +25,11 @@ Dial = Callable[[Callable[[Connection], None]], Awaitable[Connection]]
 """Opens a connection that tells the given callback when it is gone; raises OSError."""
 
 
+SURPLUS_SECONDS = 0.5
+"""How long connections above the bound of idle ones are kept. Streams of HTTP/2 and HTTP/3 come and are
+answered in bursts of dozens: closing at once what the next burst opens again costs more than the request."""
+
+
 class ConnectionPool:
     """Keeps up to ``max_idle`` idle connections for ``idle_timeout`` seconds; the youngest is used first."""
 
@@ -50,6 +55,7 @@ class ConnectionPool:
         self._open: set[Connection] = set()
         self._dialing = 0
         self._sweep: asyncio.TimerHandle | None = None
+        self._trim: asyncio.TimerHandle | None = None
         self.on_idle: Callable[[], None] | None = None
         """Called when a connection has become idle, where idle ones are counted over all pools."""
         self.channels: Channels | None = None
@@ -94,11 +100,13 @@ class ConnectionPool:
 
     def give_back(self, connection: Connection) -> None:
         """Keep ``connection`` if another exchange may follow on it, else close it."""
-        if connection.is_fit and len(self._idle) < self._max_idle:
+        if connection.is_fit and self._max_idle:
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
             if self._sweep is None:
                 self._sweep = self._loop.call_later(self._idle_timeout / 2, self._close_expired)
+            if self._trim is None and len(self._idle) > self._max_idle:
+                self._trim = self._loop.call_later(SURPLUS_SECONDS, self._close_surplus)
             if self.on_idle is not None:
                 self.on_idle()
         elif connection.is_fit:
@@ -120,8 +128,9 @@ class ConnectionPool:
     async def aclose(self) -> None:
         """Close idle connections and take none back; those in use end with their requests."""
         self._max_idle = 0
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._trim):
+            if timer is not None:
+                timer.cancel()
         while self._idle:
             self._idle.pop().close()
         await self._tasks.aclose()
@@ -208,6 +217,15 @@ class ConnectionPool:
         if self._idle:
             next_look = self._idle[0].idle_since - oldest_kept
             self._sweep = self._loop.call_later(max(next_look, 0.05), self._close_expired)
+
+    def _close_surplus(self) -> None:
+        """Close what is above the bound and was not wanted for a moment; looks again while anything is."""
+        self._trim = None
+        latest = self._loop.time() - SURPLUS_SECONDS
+        while len(self._idle) > self._max_idle and self._idle[0].idle_since <= latest:
+            self._idle.popleft().close()
+        if len(self._idle) > self._max_idle:
+            self._trim = self._loop.call_later(SURPLUS_SECONDS, self._close_surplus)
 
 
 def what_happened(error: OSError) -> str:
