@@ -202,7 +202,9 @@ class _Kinds(dict[bytes, int]):
         if name[:1] == b":":
             kind = _PSEUDO
         elif name in _BY_BODY or b"_" in name or b"." in name:
-            kind = _LEFT_OUT  # the two characters as in HTTP/1.1: backends take such names for others
+            kind = (
+                _LEFT_OUT  # the two characters as in HTTP/1.1: backends take such names for others
+            )
         else:
             kind = _KINDS.get(name, _PLAIN)
         if len(name) <= KNOWN_BYTES:

@@ -292,3 +292,30 @@ async def test_a_drain_finishes_what_runs():
     await world.shake()
     assert body_of(world.hears.take()) == b"the rest"
     assert world.transport.is_closed
+
+
+async def test_a_shared_answer_is_spelled_once_and_still_tells_the_time():
+    shared = Response.text(200, "same")
+
+    async def handle(request):
+        return shared
+
+    world = World(handle)
+    first, _, _ = await world.ask(GET)
+    world.host.stamps.date = b"\r\nDate: Thu, 01 Jan 2099 00:00:00 GMT"
+    assert (await world.ask(GET))[0] == first
+    world.host.stamps.heads.clear()  # as the ticker does with every second
+    later, body, _ = await world.ask(GET)
+    assert later[b"date"] == b"Thu, 01 Jan 2099 00:00:00 GMT"
+    assert body == b"same"
+
+
+async def test_targets_and_hosts_that_are_refused_stay_refused():
+    world = World(echo)
+    for _ in range(2):
+        assert (await world.ask(with_path(b"/a%00b")))[0][b":status"] == b"400"
+        assert (await world.ask(with_path(b"/good?q=1")))[0][b":status"] == b"200"
+
+
+def with_path(path):
+    return [(name, path if name == b":path" else value) for name, value in GET]
