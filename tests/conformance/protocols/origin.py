@@ -174,6 +174,15 @@ class Exchange:
 
     async def status(self, code: str, *_: str) -> None:
         self._head(f"{code} Whatever", *([] if code in ("204", "304") else ["Content-Length: 0"]))
+        if self.fields.get("transfer-encoding") == "chunked":
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Hear the rest of a body that nobody wants: closing with it unread would destroy the answer."""
+        self.keeps = False
+        self.writer.write_eof()
+        while await self.reader.read(65536):
+            pass
 
     async def hints(self, *_: str) -> None:
         self._head("103 Early Hints", "Link: </style.css>; rel=preload")
