@@ -18,6 +18,8 @@ KNOWN_LINES = 2048
 """Encoded fields that are remembered for all connections; Date alone makes a new one each second."""
 KNOWN_NAMES = 1024
 """Field names that were checked already."""
+KNOWN_NAME_BYTES = 256
+"""What is longer is checked each time: a table of such would be a client's memory in us."""
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+\Z")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
@@ -70,10 +72,11 @@ class _Names(dict[bytes, bool]):
     """Whether a plain field of that name may be in a message."""
 
     def __missing__(self, name: bytes) -> bool:
-        if len(self) >= KNOWN_NAMES:
-            self.clear()
         allowed = _NAME.match(name) is not None and name not in _CONNECTION_SPECIFIC
-        self[name] = allowed
+        if len(name) <= KNOWN_NAME_BYTES:
+            if len(self) >= KNOWN_NAMES:
+                self.clear()
+            self[name] = allowed
         return allowed
 
 
