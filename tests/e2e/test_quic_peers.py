@@ -13,7 +13,7 @@ from quantum.testing.debian import has_program
 from quantum.testing.topology import Deployment, free_port
 from tests.conformance.protocols.origin import Origin
 
-FILES, FILE_BYTES = 8, 512 * 1024
+FILES, FILE_BYTES = 8, 128 * 1024
 UPLOADS, UPLOAD_BYTES = 4, 1024 * 1024
 TRANSFER_SECONDS = 50
 NAT = "a NAT that forgets"
