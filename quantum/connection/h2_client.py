@@ -115,6 +115,9 @@ class ClientStream(H2Stream):
 class H2Client(H2Connection):
     """The client's end of one connection."""
 
+    version = "HTTP/2.0"
+    """As responses say it."""
+
     def __init__(
         self,
         settings: H2Settings,

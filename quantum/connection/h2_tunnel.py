@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
-from quantum.connection.h2 import H2Stream
 from quantum.errors import BodyAborted
 from quantum.http.body import StreamBody
 from quantum.http.message import ByteStream
@@ -12,12 +12,25 @@ from quantum.tasks import TaskSet
 from quantum.wire.h2 import CANCEL
 
 
+class TunnelStream(Protocol):
+    """A stream of HTTP/2, or HTTP/3, as a tunnel writes to it."""
+
+    async def write(self, data: bytes) -> None:
+        """Send; waits while the peer is slow. BodyAborted when it is cut."""
+
+    def end(self) -> None:
+        """End our direction, after what is queued."""
+
+    def reset(self, error_code: int) -> None:
+        """Cut both."""
+
+
 class H2Tunnel:
-    """The two directions of an extended CONNECT stream (RFC 8441 §5)."""
+    """The two directions of an extended CONNECT stream (RFC 8441 §5, RFC 9220)."""
 
     __slots__ = ("_stream", "body")
 
-    def __init__(self, stream: H2Stream, body: StreamBody) -> None:
+    def __init__(self, stream: TunnelStream, body: StreamBody) -> None:
         """``body`` has what the peer sends."""
         self._stream = stream
         self.body = body

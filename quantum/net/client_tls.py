@@ -44,7 +44,7 @@ def make_client_context(config: ClientTls) -> ssl.SSLContext:
 
     Roots that cannot be read are an error, never an empty list: trust must not fail open.
     """
-    pems = _roots(config)
+    pems = trusted_roots(config)
     context = ssl.create_default_context(cadata="\n".join(pems) if pems else None)
     if config.client_certificate_file:
         context.load_cert_chain(config.client_certificate_file, config.client_certificate_key_file)
@@ -55,7 +55,7 @@ def make_client_context(config: ClientTls) -> ssl.SSLContext:
     return context
 
 
-def _roots(config: ClientTls) -> list[str]:
+def trusted_roots(config: ClientTls) -> list[str]:
     """Return the certificates that replace the system's roots; none: the system's are trusted."""
     ca = config.ca or {}
     files = [*config.root_ca_pem_files, *ca.get("pem_files", ())]

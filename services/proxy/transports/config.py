@@ -150,7 +150,7 @@ class HttpTransportConfig(PartlyBuilt):
         if unknown:
             raise ValueError(f"versions: {min(unknown)!r} is none of 1.1, 2, h2c, 3")
         if "3" in self.versions:
-            raise ValueError("versions: known to Caddy, not built here yet: upstreams over HTTP/3")
+            return self._check_http3()
         if not self.versions:
             raise ValueError("versions: at least one is needed")
         if self.tls is None and not {"1.1", "h2c"} & set(self.versions):
@@ -161,6 +161,23 @@ class HttpTransportConfig(PartlyBuilt):
             raise ValueError("proxy_protocol: a connection of its own needs HTTP/1.1")
         if self.proxy_protocol and self.proxy_url:
             raise ValueError("proxy_protocol: not through another proxy")
+        return self
+
+    def _check_http3(self) -> HttpTransportConfig:
+        if self.versions != ["3"]:
+            raise ValueError('versions: "3" stands alone: nobody switches from TCP to QUIC')
+        if self.tls is None:
+            raise ValueError('versions: HTTP/3 needs "tls": {}')
+        refused = (
+            ("except_ports", "server_name") if "{" in self.tls.server_name else ("except_ports",)
+        )
+        for name in refused:
+            if getattr(self.tls, name):
+                raise ValueError(f"tls.{name}: not with HTTP/3")
+        if self.proxy_protocol or self.proxy_url:
+            raise ValueError(
+                "versions: HTTP/3 goes neither through a proxy nor behind a PROXY header"
+            )
         return self
 
     @property

@@ -52,17 +52,33 @@ async def open_socket(
     return sock
 
 
+async def open_datagram_socket(address: NetworkAddress, settings: DialSettings) -> socket.socket:
+    """Return a UDP socket that is connected to ``address``: the first of several."""
+    family, sockaddr = (await targets_of(address, settings.resolver))[0]
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if settings.local_address is not None:
+            sock.bind(settings.local_address)
+        sock.connect(sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 async def _connected(address: NetworkAddress, settings: DialSettings) -> socket.socket:
     if address.is_unix:
         path = "\0" + address.host[1:] if address.host.startswith("@") else address.host
         return await _connect((socket.AF_UNIX, path), settings)
-    targets = await _targets(address, settings.resolver)
+    targets = await targets_of(address, settings.resolver)
     if len(targets) == 1 or settings.fallback_delay <= 0:
         return await _in_turn(targets, settings)
     return await _side_by_side(targets, settings)
 
 
-async def _targets(address: NetworkAddress, resolver: Resolver | None) -> list[SocketAddress]:
+async def targets_of(address: NetworkAddress, resolver: Resolver | None) -> list[SocketAddress]:
+    """Return where ``address`` is, at least one; OSError when its name is not known."""
     host, family = address.host or "localhost", _FAMILIES.get(address.network, socket.AF_UNSPEC)
     hosts = [host]
     if resolver is not None and not is_ip(host):

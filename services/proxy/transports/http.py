@@ -1,4 +1,4 @@
-"""``http.reverse_proxy.transport.http``: HTTP/1.1 and HTTP/2, by TCP or unix socket, with or without TLS."""
+"""``http.reverse_proxy.transport.http``: HTTP/1.1, HTTP/2 and HTTP/3, by TCP or unix socket, with or without TLS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
+
+from aioquic.quic.configuration import QuicConfiguration
 
 from quantum.config.units import NetworkAddress
 from quantum.connection.h2_client import H2Client
@@ -21,10 +23,16 @@ from services.proxy.discovery.resolver import Resolver
 from services.proxy.exchange import Outgoing, attempt
 from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.connection import Connection, Limits
-from services.proxy.transports.dialling import DialSettings, open_socket
+from services.proxy.transports.dialling import (
+    DialSettings,
+    open_datagram_socket,
+    open_socket,
+)
 from services.proxy.transports.forward_proxy import ForwardProxy
-from services.proxy.transports.h2.channels import Channels
+from services.proxy.transports.h2.channels import Channels, SharedClient
 from services.proxy.transports.h2.exchange import Multiplexing
+from services.proxy.transports.h3.client import H3Client
+from services.proxy.transports.h3.quic import ClientQuic, client_configuration
 from services.proxy.transports.pool import ConnectionPool
 from services.proxy.transports.proxy_header import encode
 from services.proxy.transports.tls import Security
@@ -77,8 +85,10 @@ class HttpTransport:
                 speaks_h2="2" in versions,
                 speaks_h1="1.1" in versions,
             )
+        self._quic = _quic_configuration(config, provision.path) if versions == {"3"} else None
         self._is_h2c = config.tls is None and "h2c" in versions
-        self._multiplexes = self._is_h2c or (config.tls is not None and "2" in versions)
+        speaks_h2 = config.tls is not None and "2" in versions
+        self._multiplexes = self._is_h2c or speaks_h2 or self._quic is not None
         self._pools: dict[tuple[str, str], ConnectionPool] = {}
         self._tasks = TaskSet("proxy:transport")
         self._dialling = DialSettings(
@@ -165,7 +175,7 @@ class HttpTransport:
             return pool
         if self._is_h2c or (self._multiplexes and self.is_tls_to(address)):
             pool.channels = Channels(
-                partial(self._negotiate, target, name),
+                partial(self._negotiate if self._quic is None else self._open_quic, target, name),
                 pool,
                 scheme="http" if self._is_h2c else "https",
                 dial_timeout=timeout,
@@ -241,13 +251,13 @@ class HttpTransport:
         self,
         address: NetworkAddress,
         name: str,
-        on_lost: Callable[[H2Client], None],
+        on_lost: Callable[[SharedClient], None],
         on_close: Callable[[Connection], None],
-    ) -> object:
+    ) -> SharedClient | Connection:
         """Open a connection that speaks what the upstream prefers."""
         loop = asyncio.get_running_loop()
 
-        def choose(protocol: str | None) -> asyncio.Protocol:
+        def choose(protocol: str | None) -> H2Client | Connection:
             if protocol == "h2" or self._is_h2c:
                 return H2Client(UPSTREAM, loop, on_lost)
             return Connection(loop, self._limits, on_close)
@@ -258,7 +268,31 @@ class HttpTransport:
         if isinstance(made.chosen, Connection) and "1.1" not in self._config.versions:
             made.chosen.abort()
             raise OSError("the upstream does not speak HTTP/2")
+        assert made.chosen is not None
         return made.chosen
+
+    async def _open_quic(
+        self,
+        address: NetworkAddress,
+        name: str,
+        on_lost: Callable[[SharedClient], None],
+        on_close: Callable[[Connection], None],
+    ) -> SharedClient:
+        """Open a connection over QUIC; its handshake is waited for by ``ready``."""
+        assert self._quic is not None
+        assert self._security is not None
+        loop = asyncio.get_running_loop()
+        configuration = copy.copy(self._quic)
+        configuration.server_name = name or self._security.fixed_name or address.host or "localhost"
+        sock = await open_datagram_socket(address, self._dialling)
+        try:
+            _, client = await loop.create_datagram_endpoint(
+                lambda: H3Client(ClientQuic(configuration), loop, on_lost), sock=sock
+            )
+        except BaseException:
+            _close(sock)
+            raise
+        return client
 
     async def _open(
         self,
@@ -292,6 +326,14 @@ class HttpTransport:
         return protocol
 
 
+def _quic_configuration(config: HttpTransportConfig, path: str) -> QuicConfiguration:
+    assert config.tls is not None
+    try:
+        return client_configuration(config.tls, config.keep_alive.idle_timeout)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
+
+
 def _forward_proxy(config: HttpTransportConfig, path: str) -> ForwardProxy | None:
     if not config.proxy_url:
         return None
@@ -310,9 +352,9 @@ def _close(sock: socket.socket) -> None:
 class _Negotiation(asyncio.Protocol):
     """Stands in until TLS has agreed on a protocol; then that one's connection takes over."""
 
-    def __init__(self, choose: Callable[[str | None], asyncio.Protocol]) -> None:
+    def __init__(self, choose: Callable[[str | None], H2Client | Connection]) -> None:
         self._choose = choose
-        self.chosen: asyncio.Protocol | None = None
+        self.chosen: H2Client | Connection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand over."""

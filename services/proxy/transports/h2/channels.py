@@ -1,4 +1,4 @@
-"""The HTTP/2 connections to one upstream address: few, shared by many requests.
+"""The HTTP/2 or HTTP/3 connections to one upstream address: few, shared by many requests.
 
 A peer that is asked by ALPN may speak HTTP/1.1 only. That is remembered for a while, and the
 connection which found it out is not wasted: the HTTP/1.1 pool adopts it.
@@ -8,16 +8,79 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from quantum.connection.h2_client import H2Client, RequestFailed
+from quantum.connection.h2_client import OnInformational, RequestFailed
+from quantum.connection.h2_tunnel import H2Tunnel, TunnelStream
+from quantum.http.body import AnyBody
 from quantum.tasks import TaskSet
+from quantum.wire.h2 import Fields
 from services.proxy.transports.connection import Connection
 from services.proxy.transports.failure import Stage, UpstreamFailed
 from services.proxy.transports.pool import ConnectionPool, what_happened
 
-Open = Callable[[Callable[[H2Client], None], Callable[[Connection], None]], Awaitable[object]]
-"""Opens a connection and returns its protocol, an H2Client or a Connection; each kind hears its end
-from the callback given for it. Raises OSError."""
+
+class Answer(Protocol):
+    """A response: as ``H2Answer``."""
+
+    @property
+    def fields(self) -> Fields:
+        """The head's."""
+
+    @property
+    def body(self) -> AnyBody:
+        """Bytes if it was all there with the head."""
+
+    @property
+    def stream(self) -> TunnelStream:
+        """What may be reset."""
+
+
+class SharedClient(Protocol):
+    """A connection for many requests, over HTTP/2 or HTTP/3; see ``H2Client`` for the contract."""
+
+    version: str
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether new requests can be sent."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request would not have to wait for a stream."""
+
+    @property
+    def open_streams(self) -> int:
+        """Requests under way."""
+
+    async def ready(self) -> None:
+        """Wait until requests may be sent."""
+
+    def leave(self) -> None:
+        """Take no more requests; close when those under way are done."""
+
+    async def request(
+        self,
+        fields: Fields,
+        body: AnyBody = b"",
+        *,
+        on_informational: OnInformational | None = None,
+        deadline: float | None = None,
+    ) -> Answer:
+        """Send a request and return its response once the head is there."""
+
+    async def connect(
+        self, fields: Fields, *, deadline: float | None = None
+    ) -> tuple[Answer, H2Tunnel | None]:
+        """Open a tunnel by extended CONNECT; None when the peer answered otherwise than 2xx."""
+
+
+Open = Callable[
+    [Callable[[SharedClient], None], Callable[[Connection], None]],
+    Awaitable[SharedClient | Connection],
+]
+"""Opens a connection that is shared, or one that is not; each kind hears its end from the callback
+given for it. Raises OSError."""
 
 RELEARN_SECONDS = 60.0
 """How long a peer that chose HTTP/1.1 is not asked again."""
@@ -44,7 +107,7 @@ class Channels:
         self._max_open = max_open
         self._idle_timeout = idle_timeout
         self._loop = asyncio.get_running_loop()
-        self._clients: dict[H2Client, float] = {}
+        self._clients: dict[SharedClient, float] = {}
         self._dialling: asyncio.Task[UpstreamFailed | None] | None = None
         self._tasks = TaskSet("proxy:dial_h2")
         self._sweep: asyncio.TimerHandle | None = None
@@ -54,7 +117,7 @@ class Channels:
     def __len__(self) -> int:
         return len(self._clients)
 
-    async def acquire(self) -> H2Client | None:
+    async def acquire(self) -> SharedClient | None:
         """Return a connection to send on, None when the peer speaks only HTTP/1.1.
 
         UpstreamFailed: there is none to be had.
@@ -83,7 +146,7 @@ class Channels:
             client.leave()
         await self._tasks.aclose()
 
-    def _ready(self) -> H2Client | None:
+    def _ready(self) -> SharedClient | None:
         for client in self._clients:
             if client.is_usable and client.has_room:
                 return client
@@ -97,7 +160,7 @@ class Channels:
         try:
             async with asyncio.timeout(self._dial_timeout):
                 made = await self._open_one(self._gone, self._plain.gone)
-                if isinstance(made, H2Client):
+                if not isinstance(made, Connection):
                     await made.ready()
                     self._add(made)
         except TimeoutError:
@@ -112,7 +175,7 @@ class Channels:
             self._plain.adopt(made)
         return None
 
-    def _add(self, client: H2Client) -> None:
+    def _add(self, client: SharedClient) -> None:
         if self._is_closed:
             client.leave()
             return
@@ -120,7 +183,7 @@ class Channels:
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._idle_timeout / 2, self._close_idle)
 
-    def _gone(self, client: H2Client) -> None:
+    def _gone(self, client: SharedClient) -> None:
         self._clients.pop(client, None)
 
     def _close_idle(self) -> None:

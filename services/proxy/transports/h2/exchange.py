@@ -1,4 +1,4 @@
-"""One attempt over HTTP/2: a stream for the request, the answer as it comes, trailers both ways.
+"""One attempt over HTTP/2 or HTTP/3: a stream for the request, the answer as it comes, trailers both ways.
 
 A request that the peer surely did not touch (REFUSED_STREAM, GOAWAY, a connection that closed before
 it left) goes to another connection at once, if it is still whole; so does an idempotent one whose kept
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from quantum.connection.h2_client import H2Answer, H2Client, RequestFailed
+from quantum.connection.h2_client import RequestFailed
 from quantum.connection.h2_tunnel import H2Tunnel
 from quantum.errors import BodyAborted, HttpError
 from quantum.http.body import AnyBody, Body, StreamBody
@@ -23,6 +23,7 @@ from services.proxy.exchange import attempt as attempt_plain
 from services.proxy.leases import Lease
 from services.proxy.retry import IDEMPOTENT
 from services.proxy.transports.failure import Stage, UpstreamFailed
+from services.proxy.transports.h2.channels import Answer, SharedClient
 from services.proxy.transports.upgrade import Wish
 from services.proxy.upstreams import Member
 
@@ -79,9 +80,9 @@ class Multiplexing:
         return await attempt_plain(member, outgoing, senders)
 
     async def _send(
-        self, client: H2Client, scheme: bytes, lease: Lease, outgoing: Outgoing
+        self, client: SharedClient, scheme: bytes, lease: Lease, outgoing: Outgoing
     ) -> Response:
-        outgoing.version = "HTTP/2.0"
+        outgoing.version = client.version
         deadline = self._deadline(outgoing)
         if outgoing.wish is not None:
             fields = self._fields(outgoing, b"", scheme)
@@ -98,7 +99,7 @@ class Multiplexing:
         )
         return self._response(answer, lease)
 
-    def _response(self, answer: H2Answer, lease: Lease) -> Response:
+    def _response(self, answer: Answer, lease: Lease) -> Response:
         status, fields = int(answer.fields[0][1]), list(answer.fields[1:])
         body = answer.body
         if not isinstance(body, bytes):
@@ -108,7 +109,7 @@ class Multiplexing:
 
     async def _tunnel(
         self,
-        client: H2Client,
+        client: SharedClient,
         fields: list[Field],
         lease: Lease,
         wish: Wish,
@@ -168,7 +169,7 @@ class LeasedBody:
 
     __slots__ = ("_body", "_lease", "_stream", "_timeout", "length", "trailers")
 
-    def __init__(self, body: Body, answer: H2Answer, lease: Lease, timeout: float) -> None:
+    def __init__(self, body: Body, answer: Answer, lease: Lease, timeout: float) -> None:
         """``timeout``: seconds that the upstream may be silent, 0 for ever."""
         self._body = body
         self._lease = lease
