@@ -10,6 +10,9 @@ import ssl
 from pathlib import Path
 from typing import Any, Protocol
 
+from quantum.config.curves import CURVES
+from quantum.net.groups import set_groups
+
 
 class ClientTls(Protocol):
     """What a configuration says about TLS towards upstreams (Caddy's ``transport.http.tls``)."""
@@ -35,6 +38,10 @@ class ClientTls(Protocol):
         """Its key."""
 
     @property
+    def curves(self) -> list[str]:
+        """The curves to offer, by their names in configurations; none: OpenSSL's."""
+
+    @property
     def insecure_skip_verify(self) -> bool:
         """Whether any certificate is taken."""
 
@@ -51,6 +58,8 @@ def make_client_context(config: ClientTls) -> ssl.SSLContext:
     if config.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if config.curves and not set_groups(context, tuple(CURVES[name] for name in config.curves)):
+        raise ValueError("curves: this interpreter's OpenSSL cannot be told")
     context.set_alpn_protocols(["http/1.1"])
     return context
 

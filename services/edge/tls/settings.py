@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from quantum.config.curves import CURVES
 from quantum.net.tls import ClientTrust, TlsSettings
 from services.edge.tls.config import (
     CIPHER_SUITES,
-    CURVES,
     ClientAuthentication,
     ConnectionPolicy,
     pem_of,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from quantum.config.curves import check_curves
 from quantum.config.model import StrictModel, path_of
 from quantum.config.units import Duration, NetworkAddress
 from quantum.errors import ConfigError
@@ -86,12 +87,29 @@ class FastCgiTransportConfig(StrictModel):
     keep_alive: KeepAlive | None = None
 
 
+_CA_FIELDS = {"file": {"pem_files"}, "inline": {"trusted_ca_certs"}, "system": set[str]()}
+"""The providers of trusted roots that are built, and what each is told."""
+
+
+def _check_ca(ca: dict[str, Any]) -> None:
+    fields = _CA_FIELDS.get(str(ca.get("provider")))
+    if fields is None:
+        raise ValueError('ca: the providers built here are "file", "inline" and "system"')
+    for name, value in ca.items():
+        if name not in {"provider", *fields}:
+            raise ValueError(f"ca: {ca['provider']!r} has no field {name!r}")
+        if name != "provider" and not (
+            isinstance(value, list) and value and all(isinstance(one, str) for one in value)
+        ):
+            raise ValueError(f"ca.{name}: a list of texts, at least one")
+    if fields and not fields & set(ca):
+        raise ValueError(f"ca: {ca['provider']!r} needs {min(fields)!r}")
+
+
 class UpstreamTls(PartlyBuilt):
     """TLS towards upstreams; certificates are verified against ``ca`` or the system's roots."""
 
-    unbuilt = frozenset({
-        "client_certificate_automate", "renegotiation", "curves",
-    })  # fmt: skip
+    unbuilt = frozenset({"client_certificate_automate"})
 
     ca: dict[str, Any] | None = None
     root_ca_pool: list[str] = Field(default_factory=list)
@@ -102,16 +120,20 @@ class UpstreamTls(PartlyBuilt):
     insecure_skip_verify: bool = False
     handshake_timeout: Duration = Field(default=0.0, ge=0)
     server_name: str = ""
-    renegotiation: str = ""
+    renegotiation: Literal["", "never", "once", "freely"] = ""
     except_ports: list[str] = Field(default_factory=list)
-    curves: list[str] = Field(default_factory=list)
+    curves: Annotated[list[str], AfterValidator(check_curves)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check(self) -> UpstreamTls:
         if bool(self.client_certificate_file) != bool(self.client_certificate_key_file):
             raise ValueError("a client certificate needs both its file and its key file")
-        if self.ca is not None and self.ca.get("provider") not in {"file", "inline", "system"}:
-            raise ValueError('ca: the providers built here are "file", "inline" and "system"')
+        if self.ca is not None:
+            _check_ca(self.ca)
+        if self.renegotiation not in ("", "never"):
+            raise ValueError(
+                'renegotiation: only "never" is obeyed: OpenSSL as a client refuses an upstream that asks'
+            )
         return self
 
 

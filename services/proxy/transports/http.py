@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import dataclasses
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -104,6 +105,9 @@ class HttpTransport:
             header_timeout=config.response_header_timeout,
             read_timeout=config.read_timeout,
             write_timeout=config.write_timeout,
+        )
+        self._h2 = dataclasses.replace(
+            UPSTREAM, field_bytes=min(UPSTREAM.field_bytes, self._limits.max_head_bytes)
         )
         self.attempt = self._choose_attempt()
         provision.on_cleanup(self.aclose)
@@ -259,7 +263,7 @@ class HttpTransport:
 
         def choose(protocol: str | None) -> H2Client | Connection:
             if protocol == "h2" or self._is_h2c:
-                return H2Client(UPSTREAM, loop, on_lost)
+                return H2Client(self._h2, loop, on_lost)
             return Connection(loop, self._limits, on_close)
 
         context = None if self._security is None else self._security.offering_all
@@ -287,7 +291,10 @@ class HttpTransport:
         sock = await open_datagram_socket(address, self._dialling)
         try:
             _, client = await loop.create_datagram_endpoint(
-                lambda: H3Client(ClientQuic(configuration), loop, on_lost), sock=sock
+                lambda: H3Client(
+                    ClientQuic(configuration), loop, on_lost, self._limits.max_head_bytes
+                ),
+                sock=sock,
             )
         except BaseException:
             _close(sock)

@@ -379,3 +379,18 @@ async def until(question, seconds=5.0):
     async with asyncio.timeout(seconds):
         while not question():
             await asyncio.sleep(0.005)
+
+
+async def test_the_curves_are_the_configured_ones(platform, certificates):
+    context = server(certificates)
+    context.set_ecdh_curve("secp384r1")
+    dial = await platform.upstream(Plain(), tls=context)
+    for curve, answers in (("secp384r1", True), ("x25519", False)):
+        config = http(certificates, curves=[curve], renegotiation="never")
+        await platform.use(dial, transport=config, revision=curve)
+        if answers:
+            assert (await platform.ask()).status == 200
+        else:
+            with pytest.raises(HttpError) as caught:
+                await platform.ask()
+            assert caught.value.status == 502

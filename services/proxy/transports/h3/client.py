@@ -13,6 +13,7 @@ from aioquic.quic.events import (
     HandshakeCompleted,
     QuicEvent,
     StopSendingReceived,
+    StreamDataReceived,
     StreamReset,
 )
 
@@ -44,12 +45,17 @@ class H3Client(asyncio.DatagramProtocol):
     version = "HTTP/3.0"
 
     def __init__(
-        self, quic: ClientQuic, loop: asyncio.AbstractEventLoop, on_lost: Callable[[Any], None]
+        self,
+        quic: ClientQuic,
+        loop: asyncio.AbstractEventLoop,
+        on_lost: Callable[[Any], None],
+        max_head_bytes: int,
     ) -> None:
         self.loop = loop
         self._quic = quic
         self._http = Http3(quic, self.leave)
         self._on_lost = on_lost
+        self._max_head_bytes = max_head_bytes
         self._streams: dict[int, ClientStream] = {}
         self._senders = TaskSet("proxy:h3_request_body")
         self._ready: asyncio.Future[None] = loop.create_future()
@@ -208,15 +214,33 @@ class H3Client(asyncio.DatagramProtocol):
             stream = self._streams.get(event.stream_id)
             if stream is not None:
                 stream.stop_sending()
+        elif isinstance(event, StreamDataReceived):
+            self._quic.arrived(event.stream_id, len(event.data))
+        self._take_messages(event)
+        if isinstance(event, StreamDataReceived):
+            self._bound_head(event.stream_id, self._http.waiting(event.stream_id))
+
+    def _bound_head(self, stream_id: int, size: int) -> bool:
+        """Refuse a head above the bound; return whether it is not."""
+        stream = self._streams.get(stream_id)
+        if stream is None or size <= self._max_head_bytes:
+            return stream is not None
+        reason = f"response head exceeds {self._max_head_bytes} bytes"
+        stream.fail(RequestFailed(reason, was_processed=True))
+        stream.reset()
+        return False
+
+    def _take_messages(self, event: QuicEvent) -> None:
         for message in self._http.handle_event(event):
             if not isinstance(message, HeadersReceived | DataReceived):
                 continue
             stream = self._streams.get(message.stream_id)
             if isinstance(message, HeadersReceived):
-                if stream is not None:
+                size = sum(len(name) + len(value) for name, value in message.headers)
+                if self._bound_head(message.stream_id, size) and stream is not None:
                     stream.head_received(message.headers, ended=message.stream_ended)
                 continue
-            self._quic.held += len(message.data)
+            self._quic.delivered(message.stream_id, len(message.data))
             if stream is not None:
                 stream.data_received(message.data, ended=message.stream_ended)
             else:

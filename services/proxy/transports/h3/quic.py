@@ -57,6 +57,15 @@ class ClientQuic(QuicConnection):
         """Whether the peer lets another stream be opened."""
         return bool(self.get_next_available_stream_id() // 4 < self._remote_max_streams_bidi)
 
+    def arrived(self, stream_id: int, count: int) -> None:
+        """Hear of bytes of a stream: what of them is not ``delivered`` is framing, and read herewith."""
+        self._consumed[stream_id] = self._consumed.get(stream_id, 0) + count
+
+    def delivered(self, stream_id: int, count: int) -> None:
+        """Hear that a reader has bytes now; it gives them back by ``consumed``."""
+        self._consumed[stream_id] = self._consumed.get(stream_id, 0) - count
+        self.held += count
+
     def consumed(self, stream_id: int, count: int) -> bool:
         """Give window back for bytes that were read; True when the peer should hear of it now."""
         self.held -= count
@@ -128,6 +137,11 @@ class Http3(H3Connection):
     def takes_extended_connect(self) -> bool:
         """Whether the peer said so (RFC 9220)."""
         return bool((self.received_settings or {}).get(0x8))
+
+    def waiting(self, stream_id: int) -> int:
+        """Return the bytes of a stream that wait for the rest of a head."""
+        stream = self._stream.get(stream_id)
+        return 0 if stream is None else len(stream.buffer)
 
     def _check_control_frame_type(self, frame_type: int) -> None:
         super()._check_control_frame_type(frame_type)

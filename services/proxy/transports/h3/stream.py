@@ -61,10 +61,10 @@ class ClientStream:
         self.body = StreamBody(
             self._left if has_body else 0, consumed=self._consumed, abandoned=self.reset
         )
-        if ended:
-            self._finish(None)
         if not self.head.done():
             self.head.set_result(tuple(fields))
+        if ended:
+            self._finish(None)
 
     def data_received(self, data: bytes, *, ended: bool) -> None:
         """Pass body bytes on; bytes that nobody waits for give their window back at once."""

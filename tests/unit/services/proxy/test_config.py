@@ -75,6 +75,14 @@ def test_what_is_not_built_yet_may_be_switched_off():
         ({"transport": {"protocol": "http", "versions": ["2"]}}, "without TLS"),
         ({"transport": {"protocol": "http", "versions": ["3"]}}, "needs"),
         ({"transport": {"protocol": "http", "versions": ["2", "3"], "tls": {}}}, "alone"),
+        ({"transport": {"protocol": "http", "tls": {"curves": ["p1"]}}}, "unknown curve"),
+        ({"transport": {"protocol": "http", "tls": {"renegotiation": "once"}}}, "never"),
+        ({"transport": {"protocol": "http", "tls": {"ca": {"provider": "http"}}}}, "file"),
+        ({"transport": {"protocol": "http", "tls": {"ca": {"provider": "file"}}}}, "pem_files"),
+        (
+            {"transport": {"protocol": "http", "tls": {"ca": {"provider": "inline", "x": [""]}}}},
+            "no field",
+        ),
         (
             {"transport": {"protocol": "fastcgi"}, "health_checks": {"active": {"uri": "/"}}},
             "FastCGI",
