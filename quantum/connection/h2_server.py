@@ -17,7 +17,7 @@ import structlog
 from quantum.connection.h2 import H2Connection, H2Stream, field_value, length_of, trailers_of
 from quantum.connection.h2_tunnel import H2Tunnel
 from quantum.errors import BodyAborted, ClientGone, HttpError
-from quantum.http.body import HIGH_WATER, AnyBody, discard
+from quantum.http.body import HIGH_WATER, AnyBody, StreamBody, discard
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.replies import Carried, carry
@@ -60,7 +60,7 @@ class H2Application(Protocol):
 class ServerStream(H2Stream):
     """One request and its answer."""
 
-    __slots__ = ("_fields", "_is_head_sent", "_is_tunnel", "_resets_when_sent", "server", "task")
+    __slots__ = ("_fields", "_is_head_sent", "_resets_when_sent", "is_tunnel", "server", "task")
 
     def __init__(self, server: H2Server, stream_id: int, fields: Fields) -> None:
         super().__init__(server, stream_id)
@@ -68,18 +68,18 @@ class ServerStream(H2Stream):
         self.task: Carried | asyncio.Task[None] | None = None
         self._fields = fields
         self._is_head_sent = False
-        self._is_tunnel = False
+        self.is_tunnel = False
         self._resets_when_sent = False
 
     def expect_body(self) -> None:
         """Prepare for the bytes that follow the head."""
         self.open_body(length_of(self._fields))
-        self._is_tunnel = field_value(self._fields, b":protocol") is not None
+        self.is_tunnel = field_value(self._fields, b":protocol") is not None
 
     def begin(self) -> None:
         """Start the handler; a body that came with its head is bytes."""
         body: AnyBody = b""
-        if self.body is not None and not self._is_tunnel:
+        if self.body is not None and not self.is_tunnel:
             whole = self.body.take_all()
             body = self.body if whole is None else whole
         self.task = carry(self._run(body), self.server.loop)
@@ -165,7 +165,7 @@ class ServerStream(H2Stream):
 
     async def _switch(self, request: Request | None, response: Response) -> None:
         """Run the tunnel; it ends with its function."""
-        if not self._is_tunnel or self.body is None or response.upgrade is None:
+        if not self.is_tunnel or self.body is None or response.upgrade is None:
             raise RuntimeError("an upgrade was answered that nobody asked for")
         self._send_head(request, response, ended=False)
         try:
@@ -321,6 +321,11 @@ class H2Server(H2Connection):
     def open_streams(self) -> int:
         """How many requests are under way."""
         return len(self._streams)
+
+    @property
+    def awaited_bodies(self) -> list[StreamBody]:
+        """Bodies of requests that still come; a tunnel may be silent for as long as it likes."""
+        return [s.body for s in self._streams.values() if s.body is not None and not s.is_tunnel]
 
     def drain(self) -> None:
         """Take no new streams; the connection closes when those under way have ended. Idempotent."""

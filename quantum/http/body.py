@@ -126,6 +126,11 @@ class StreamBody:
         """Bytes held and not yet pulled."""
         return self._size
 
+    @property
+    def awaited_by(self) -> object | None:
+        """What a reader waits by for the next bytes, None when none waits: another one each time."""
+        return self._waiter
+
     def take_all(self) -> bytes | None:
         """Return a body that is complete already as bytes (then it is used up); None otherwise."""
         if not self._ended or self._failure is not None or self.trailers is not None:

@@ -32,7 +32,8 @@ GAPS_REMEMBERED = 16
 """Runs of stream ids that a client left out: they tell which error a late use of one is."""
 
 _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _CONTINUATION = 0, 1, 2, 3, 9
-_END_STREAM, _PADDED = 0x1, 0x8
+_END_STREAM, _END_HEADERS, _PADDED = 0x1, 0x4, 0x8
+_WHOLE = _END_STREAM | _END_HEADERS
 _HEADER = struct.Struct("!HBBBL")
 _WITH_DEPENDENCY = 13
 """Bytes of a PRIORITY frame up to the stream that it depends on."""
@@ -51,7 +52,7 @@ class FrameGuard:
 
     __slots__ = (
         "_forgotten", "_gaps", "_last", "_left", "_moved", "_moved_before", "_now", "_odd",
-        "_open", "_partial", "_resets", "offence",
+        "_open", "_partial", "_resets", "is_in_head", "offence",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,8 @@ class FrameGuard:
     ) -> None:
         """``resets``: burst and rate per second; ``moved`` tells the bytes of body sent so far."""
         self.offence: Offence | None = None
+        self.is_in_head = False
+        """Whether a head was begun whose last frame has not come."""
         self._now = now
         self._moved = moved
         self._moved_before = 0
@@ -70,6 +73,11 @@ class FrameGuard:
         self._open: dict[int, None] = {}
         self._forgotten = 0
         self._gaps: list[range] = []
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether the client ever began a request."""
+        return self._last > 0
 
     def examine(self, data: bytes, start: int) -> int:
         """Return up to where ``data``, from ``start``, may be handed on before the next call.
@@ -92,7 +100,7 @@ class FrameGuard:
                     self._last, self._left = following - 2, 0
                     return at
                 heads += 1
-                if stream == following and flags & _END_STREAM:  # a request without a body
+                if stream == following and flags & _WHOLE == _WHOLE:  # a request without a body
                     following += 2
                     at += 9 + (high << 8) + low
                     continue
@@ -112,7 +120,10 @@ class FrameGuard:
         """Judge the frame at ``at``; False: more of it must be here first."""
         kind, flags, stream = head
         if kind == _HEADERS:
+            self.is_in_head = not flags & _END_HEADERS
             self._see_head(stream, flags)
+        elif kind == _CONTINUATION:  # the codec bounds those
+            self.is_in_head = not flags & _END_HEADERS
         elif kind == _DATA:
             if not length or flags or stream not in self._open:
                 self._see_data(stream, flags, length)
@@ -165,7 +176,7 @@ class FrameGuard:
             not stream or (length == 5 and int.from_bytes(payload, "big") & _ID == stream)
         ):
             self.offence = Offence(PROTOCOL_ERROR, "h2_protocol")
-        elif kind != _CONTINUATION:  # the codec bounds those
+        else:
             self._count_odd()
 
     def _count_odd(self) -> None:

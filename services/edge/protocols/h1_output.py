@@ -181,10 +181,12 @@ class H1Output(asyncio.Protocol):
         self._flush()
         if self.is_closed:
             return
+        self._lingering = True
         if not linger:
             self.transport.close()
+            if not self.is_closed:  # a client that takes nothing would hold the rest for ever
+                self.set_deadline(self.host.site.limits.write_idle)
             return
-        self._lingering = True
         self._resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -17,18 +17,17 @@ from services.edge.protocols.application import MAX_FIELDS, MAX_HEAD_BYTES, Edge
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_output import LINGER_BYTES, LINGER_SECONDS
 from services.edge.protocols.host import Host
+from services.edge.protocols.stalls import LOOK_SECONDS, Stalls, look_seconds
 
 CLIENT = H2Settings(
     # Twice what is answered with 431, so that an honest mistake is told and an attack is cut.
     field_bytes=2 * MAX_HEAD_BYTES,
     field_count=2 * MAX_FIELDS,
 )
-LOOK_SECONDS = 10.0
-"""How often a connection is looked at: idle for how long, and did anything move."""
 LONGEST_CLOSE_SECONDS = 60.0
 """For what was written to leave before a closed connection is cut, where no write timeout is set."""
-STALLED_LOOKS = 2
-"""Looks without a byte of body taken, while some waits, after which a client is cut: 20 to 30 s."""
+STALLED_SECONDS = 20.0
+"""For how long a client may take no byte of what waits for it; noticed by a look: 20 to 30 s."""
 
 
 class H2Connection(H2Server):
@@ -44,7 +43,8 @@ class H2Connection(H2Server):
         self.visit = NEVER
         self._guard = FrameGuard(CLIENT.resets, host.loop.time, lambda: self.bytes_moved)
         self._idle_since = host.loop.time()
-        self._stalled_looks = 0
+        self._stalls = Stalls()
+        self._moved_at = self._head_since = self._idle_since
         self._seen_moving = 0
         self._is_ending = False
         self._is_lingering = False
@@ -111,38 +111,49 @@ class H2Connection(H2Server):
     # Time.
 
     def _look_later(self) -> None:
-        self.deadline = self.host.loop.time() + LOOK_SECONDS
+        limits = self.host.site.limits
+        soonest = min(n if n > 0 else LOOK_SECONDS for n in (limits.read_idle, limits.header))
+        self.deadline = self.host.loop.time() + look_seconds(soonest)
         self.host.deadlines.watch(self)
 
     def on_deadline(self) -> None:
         """Look after the connection."""
         if self.is_lost:
             return
-        now = self.host.loop.time()
-        if self.open_streams:
+        now, limits = self.host.loop.time(), self.host.site.limits
+        if self._is_late(now, limits.header):
+            self._count("read_header")
+            self.cut(ENHANCE_YOUR_CALM)
+        elif self.open_streams:
             self._idle_since = now
-            if self._is_stalled():
+            for _ in range(self._stalls.end_overdue(self.awaited_bodies, now, limits.read_idle)):
+                self.host.reached("read_idle")
+            if self._is_stalled(now):
                 self._count("h2_stalled")
                 self.cut(ENHANCE_YOUR_CALM)
-                return
         elif self._is_idle(now):
             self.drain()
-            return
-        self._look_later()
+        if not self.is_lost:
+            self._look_later()
+
+    def _is_late(self, now: float, limit: float) -> bool:
+        """Whether a head was begun too long ago."""
+        if not self._guard.is_in_head:
+            self._head_since = now
+        return 0 < limit <= now - self._head_since
 
     def _is_idle(self, now: float) -> bool:
-        idle = self.host.site.limits.idle
-        return idle > 0 and now - self._idle_since >= idle
+        limits = self.host.site.limits
+        limit = limits.idle if self._guard.has_asked else limits.header
+        return limit > 0 and now - self._idle_since >= limit
 
-    def _is_stalled(self) -> bool:
-        """Whether the client has let its answers wait, all of them, for some looks."""
+    def _is_stalled(self, now: float) -> bool:
+        """Whether the client has let its answers wait, all of them, for too long."""
         moved = self.bytes_moved
         if moved != self._seen_moving or not self.codec.queued_bytes:
             self._seen_moving = moved
-            self._stalled_looks = 0
-            return False
-        self._stalled_looks += 1
-        return self._stalled_looks > STALLED_LOOKS
+            self._moved_at = now
+        return now - self._moved_at > STALLED_SECONDS
 
     # The end.
 

@@ -23,6 +23,7 @@ from services.edge.protocols.h3.codec import H3Codec, H3Failure
 from services.edge.protocols.h3.datagrams import Address, DatagramSocket
 from services.edge.protocols.h3.quic import MAX_STREAMS, EdgeQuicConnection, QuicCertificate
 from services.edge.protocols.h3.stream import H3Exchange
+from services.edge.protocols.stalls import LOOK_SECONDS, Stalls
 
 RESETS = (100, 10)
 """Burst and rate per second of requests a client may cut before its connection is closed."""
@@ -39,8 +40,8 @@ MAX_STREAM_ID = (1 << 62) - 4
 ACK_EVERY = 2
 """Datagrams after which an acknowledgement goes out by itself (RFC 9000 §13.2.2)."""
 
-STALLED_LOOKS = 2
-"""Looks without a byte acknowledged, while answers wait, after which a client is cut: 20 to 30 s."""
+STALLED_SECONDS = 20.0
+"""For how long a client may acknowledge nothing of what waits for it; noticed by a look: 20 to 30 s."""
 
 _log = structlog.get_logger("quantum.edge.h3")
 
@@ -69,8 +70,8 @@ class H3ServerConnection:
 
     quic: EdgeQuicConnection
 
-    def __init__(self, endpoint: Endpoint, field_bytes: int) -> None:
-        """``field_bytes`` bounds a header block; ``quic`` MUST be set before the first datagram."""
+    def __init__(self, endpoint: Endpoint, field_bytes: int, read_idle: float) -> None:
+        """``field_bytes`` bounds a header block, ``read_idle`` the seconds between bytes of a body; ``quic`` MUST be set before the first datagram."""
         self.loop = endpoint.loop
         self.is_closed = False
         self.is_fetching = False
@@ -79,6 +80,7 @@ class H3ServerConnection:
         self._endpoint = endpoint
         self._socket = endpoint.socket
         self._field_bytes = field_bytes
+        self._read_idle = read_idle
         self._application: H2Application | None = None
         self._application_for: tuple[Address, bool] = ((), False)
         self._address: Address = ("", 0)
@@ -97,7 +99,8 @@ class H3ServerConnection:
         self._unacknowledged = 0
         self._waiting: set[H3Exchange] = set()
         self._moved = 0
-        self._stalled_looks = 0
+        self._moved_at = self._pinged_at = self.loop.time()
+        self._stalls = Stalls()
 
     @property
     def peer(self) -> tuple[str, int]:
@@ -367,12 +370,17 @@ class H3ServerConnection:
         """Look after the connection: every few seconds."""
         if self.is_closed or not self.exchanges:
             return
+        now = self.loop.time()
+        bodies = [e.body for e in self.exchanges.values() if e.body is not None and not e.is_tunnel]
+        for _ in range(self._stalls.end_overdue(bodies, now, self._read_idle)):
+            self._endpoint.reached("read_idle")
         moved, waiting = self.quic.acknowledged, self.quic.has_unsent
-        self._stalled_looks = self._stalled_looks + 1 if waiting and moved == self._moved else 0
-        self._moved = moved
-        if self._stalled_looks > STALLED_LOOKS:
+        if not waiting or moved != self._moved:
+            self._moved, self._moved_at = moved, now
+        if now - self._moved_at > STALLED_SECONDS:
             self._end_for("h3_stalled")
-        elif not self._was_heard:
+        elif not self._was_heard and now - self._pinged_at >= LOOK_SECONDS:
+            self._pinged_at = now
             self.quic.send_ping(0)  # a handler that takes its time must not outlast the connection
             self.wake()
         self._was_heard = False

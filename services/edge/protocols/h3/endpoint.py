@@ -37,15 +37,13 @@ from services.edge.protocols.h3.quic import (
     Tickets,
     quic_configuration,
 )
+from services.edge.protocols.stalls import look_seconds
 
 HALF_OPEN_LIMIT = 256
 """Unfinished handshakes from which newcomers must prove their address first."""
 
 CONNECTION_LIMIT = 10_000
 """Connections of one endpoint; above it newcomers are not answered."""
-
-LOOK_SECONDS = 10.0
-"""How often connections are looked at: does a client take what it asked for, does it live."""
 
 HANDSHAKE_SECONDS = 10.0
 """For a handshake, from the first datagram to the last: as over TCP."""
@@ -59,6 +57,8 @@ class H3Settings:
 
     field_bytes: int
     idle_timeout: float
+    read_idle: float = 0.0
+    """Seconds that a body may stop coming; 0 or less: for ever."""
     allows_early: bool = True
 
 
@@ -110,7 +110,7 @@ class H3Endpoint:
         self._is_draining = False
         self._emptied: asyncio.Future[None] | None = None
         self.socket = DatagramSocket(sock, self._datagram, self._batch_ended, loop)
-        self._ticker = loop.call_later(LOOK_SECONDS, self._look)
+        self._ticker = loop.call_later(look_seconds(host.settings().read_idle), self._look)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -155,7 +155,9 @@ class H3Endpoint:
 
     def _look(self) -> None:
         """Look after every connection, and end handshakes that take too long."""
-        self._ticker = self.loop.call_later(LOOK_SECONDS, self._look)
+        self._ticker = self.loop.call_later(
+            look_seconds(self.host.settings().read_idle), self._look
+        )
         late = self.loop.time() - HANDSHAKE_SECONDS
         for connection, began in list(self._half_open.items()):
             if began < late:
@@ -235,7 +237,7 @@ class H3Endpoint:
         self, header: QuicHeader, original: bytes, retried: bytes | None
     ) -> H3ServerConnection:
         settings = self.host.settings()
-        connection = H3ServerConnection(self, settings.field_bytes)
+        connection = H3ServerConnection(self, settings.field_bytes, settings.read_idle)
         connection.quic = EdgeQuicConnection(
             lambda name: self.host.find_certificate(name, connection.local[0]),
             self._tickets,

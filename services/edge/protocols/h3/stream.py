@@ -33,7 +33,7 @@ class H3Exchange:
 
     __slots__ = (
         "_application", "_connection", "_drained", "_fields", "_is_cut", "_is_ended", "_is_head_sent",
-        "_is_tunnel", "_sent", "body", "id", "task", "was_told_to_stop",
+        "_sent", "body", "id", "is_tunnel", "task", "was_told_to_stop",
     )  # fmt: skip
 
     def __init__(self, connection: H3ServerConnection, stream_id: int, fields: list[Field]) -> None:
@@ -43,7 +43,7 @@ class H3Exchange:
         self._connection = connection
         self._application = connection.application
         self._fields = fields
-        self._is_tunnel = False
+        self.is_tunnel = False
         self._sent = 0
         self._drained: asyncio.Future[None] | None = None
         self._is_head_sent = False
@@ -59,13 +59,13 @@ class H3Exchange:
         self.body = StreamBody(
             length_of(self._fields), consumed=self._consumed, abandoned=self._abandoned
         )
-        self._is_tunnel = field_value(self._fields, b":protocol") is not None
+        self.is_tunnel = field_value(self._fields, b":protocol") is not None
 
     def begin(self) -> None:
         """Start the handler; a body that came with its head is bytes."""
         body: AnyBody = b""
         if self.body is not None:
-            whole = None if self._is_tunnel else self.body.take_all()
+            whole = None if self.is_tunnel else self.body.take_all()
             body = self.body if whole is None else whole
         self.task = carry(self._run(body), self._connection.loop)
 
@@ -177,7 +177,7 @@ class H3Exchange:
 
     async def _switch(self, request: Request | None, response: Response) -> None:
         """Run a tunnel (RFC 9220); it ends with its function."""
-        if not self._is_tunnel or self.body is None or response.upgrade is None:
+        if not self.is_tunnel or self.body is None or response.upgrade is None:
             raise RuntimeError("an upgrade was answered that nobody asked for")
         self._send_head(request, response, b"", False)
         try:

@@ -12,7 +12,7 @@ from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts, Response
 from quantum.wire.h2 import CANCEL, H2Codec, H2Settings
 from services.edge.protocols.h1_head import Stamps
-from services.edge.protocols.h2 import STALLED_LOOKS, H2Connection
+from services.edge.protocols.h2 import STALLED_SECONDS, H2Connection
 from services.edge.protocols.host import Limits, Site
 from tests.unit.quantum.connection.wire import MemoryTransport, settle
 from tests.unit.quantum.wire.test_h2 import GET, POST, Recorder, body_of, kinds
@@ -237,10 +237,11 @@ async def test_a_client_that_takes_nothing_is_cut():
         world.codec.request(GET, True)
     await world.shake()
     world.codec.ping()  # noise is no progress
-    for _ in range(STALLED_LOOKS + 1):
-        await world.shake()
-        assert not world.connection.is_closed
-        world.connection.on_deadline()
+    world.connection.on_deadline()
+    await world.shake()
+    assert not world.connection.is_closed
+    world.connection._moved_at -= STALLED_SECONDS + 1
+    world.connection.on_deadline()
     await world.shake()
     assert world.reached == ["h2_stalled"]
     assert world.transport.is_closed
@@ -254,7 +255,8 @@ async def test_a_client_that_takes_slowly_is_not_cut():
     world.hears.consumes = False
     stream = world.codec.request(GET, True)
     await world.shake()
-    for _ in range(STALLED_LOOKS * 3):
+    for _ in range(6):
+        world.connection._moved_at -= STALLED_SECONDS + 1
         world.connection.on_deadline()
         world.codec.consumed(stream, 600)
         await world.shake()
