@@ -45,9 +45,10 @@ class Environment:
         variables = {
             **self._of_script(request, path),
             **_of_connection(request),
-            b"CONTENT_LENGTH": b"%d" % length if length or method in _SIZED else b"",
+            b"CONTENT_LENGTH": b"%d" % length,
             b"CONTENT_TYPE": headers.get(b"content-type") or b"",
             b"GATEWAY_INTERFACE": b"CGI/1.1",
+            b"HTTP_CONTENT_LENGTH": b"%d" % length,
             b"HTTP_HOST": _latin(request.authority),
             b"QUERY_STRING": _latin(query),
             b"REQUEST_METHOD": _latin(method),
@@ -96,9 +97,6 @@ class Environment:
         return None
 
 
-_SIZED = frozenset({"POST", "PUT", "PATCH"})
-
-
 def _of_connection(request: Request) -> dict[bytes, bytes]:
     facts = request.connection
     ip = _latin(facts.peer[0].partition("%")[0])
@@ -113,6 +111,7 @@ def _of_connection(request: Request) -> dict[bytes, bytes]:
         b"REMOTE_PORT": b"%d" % facts.peer[1] if ip else b"",
         b"REMOTE_USER": str(user).encode("utf-8", "surrogateescape"),
         b"REQUEST_SCHEME": _latin(request.scheme),
+        b"SERVER_ADDR": _latin(facts.local[0].partition("%")[0]),
         b"SERVER_NAME": _latin(host),
         b"SERVER_PORT": _latin(port) or (b"443" if is_tls else b"80"),
     }
