@@ -11,6 +11,9 @@ from dataclasses import dataclass
 MAX_HELLO = 64 * 1024
 """Bytes of records to wait for: a hello with post-quantum keys and every extension has about two KiB."""
 
+MAX_RECORD = 16 * 1024
+"""The longest plain record (RFC 8446 §5.1)."""
+
 _HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
 
 
@@ -45,6 +48,8 @@ def _join_records(data: bytes) -> bytes | None:
         if len(data) < position + 5:
             return None
         length = int.from_bytes(data[position + 3 : position + 5], "big")
+        if not 0 < length <= MAX_RECORD:
+            raise ValueError("no record of a hello")
         message += data[position + 5 : position + 5 + length]
         position += 5 + length
         if len(message) >= 4:
