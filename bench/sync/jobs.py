@@ -107,9 +107,12 @@ def edit(pair: Pair) -> Figures:
             file.write(wanted)
 
     def is_done() -> bool:
-        with target.open("rb") as file:
-            file.seek(LARGE // 2)
-            return file.read(1) == wanted
+        try:
+            with target.open("rb") as file:
+                file.seek(LARGE // 2)
+                return file.read(1) == wanted
+        except FileNotFoundError:  # some take the old one away first
+            return False
 
     found = measured(pair, change, is_done)
     return {**found, "copy_seconds": copy["seconds"], "copy_peak_mb": copy["peak_mb"]}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,13 @@ from quantum.testing.topology import Deployment, free_port
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {"unison": "unison", "rclone": "rclone", "syncthing": "syncthing"}
 """Program, and the Debian package that has it."""
+
+
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "q-bench-bytecode"),
+}
+"""An installed program is compiled once, not at every start."""
 
 
 @dataclass
@@ -61,7 +69,7 @@ class Pair:
         """Run to the end; its peak memory is counted."""
         with (self.scratch / "log").open("ab") as log:
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **environment}
+                command, stdout=log, stderr=log, cwd=ROOT, env={**ENVIRONMENT, **environment}
             )
             _, status, usage = os.wait4(process.pid, 0)
         self.ended = max(self.ended, usage.ru_maxrss * 1024)
@@ -73,7 +81,7 @@ class Pair:
     def spawn(self, command: list[str], **environment: str) -> None:
         with (self.scratch / "log").open("ab") as log:
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **environment}
+                command, stdout=log, stderr=log, cwd=ROOT, env={**ENVIRONMENT, **environment}
             )
         self.processes.append(process)
 
@@ -88,6 +96,7 @@ class Quantum(Pair):
         document = {"apps": {"http": {"servers": {"plain": server}}}}
         self.deployment = Deployment("all", document, self.scratch / "platform")
         self.deployment.__enter__()
+        self.run(self.client(self.one, "--dry-run"))  # compiles
 
     def client(self, folder: Path, *flags: str) -> list[str]:
         start = [sys.executable, "-m", "services", "sync", "run"]

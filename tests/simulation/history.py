@@ -33,7 +33,7 @@ def make(seed: str) -> History:
     """Return the history of a seed."""
     random = Random(seed)
     rules = Rules(
-        clients=random.choice((2, 2, 2, 3)),
+        clients=random.choice((2, 2, 2, 2, 3, 3, 4)),
         replicas=random.choice((1, 1, 2, 3)),
         loss=random.choice((0.0, 0.0, 0.05, 0.2)),
         delay=random.choice((0.001, 0.05, 0.3)),

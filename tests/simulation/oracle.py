@@ -1,15 +1,18 @@
 """Playing a history and judging it: the lines of the contract that the sync client is held to.
 
 1 convergence · 2 no silent loss · 3 only whole contents are seen · 5 an effect happens once · 6 resume
-without gaps · 7 compare-and-swap · 12 mass deletions are held, an empty mount deletes nothing ·
-13 termination, and a second sync does nothing · 14 clocks decide nothing.
+without gaps · 7 compare-and-swap · 8 a move takes all that is below along · 9 no two names that are one
+on some system · 12 mass deletions are held, an empty mount deletes nothing · 13 termination, and a
+second sync does nothing · 14 clocks decide nothing. Of the others, 4 (what is announced can be fetched),
+10 (no escape) and 11 (bounded) are the server's and are tested with the real one.
 """
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from services.sync.client.planning.model import ancestors
+from services.sync.client.planning.model import ancestors, fold
 from tests.simulation.disk import Inode
 from tests.simulation.history import History
 from tests.simulation.loop import Stuck, VirtualLoop
@@ -25,6 +28,7 @@ class Verdict:
     actions: int = 0
     seconds: float = 0.0
     operations: int = 0
+    crashes: int = 0
     trace: str = ""
 
 
@@ -172,7 +176,19 @@ class Player:
         if lost:
             return f"lost: {sorted(lost)}"
         strange = present - self.written
-        return f"torn or invented: {sorted(strange)}" if strange else self._swaps()
+        return f"torn or invented: {sorted(strange)}" if strange else self._names()
+
+    def _names(self) -> str:
+        """Lines 8 and 9: no name twice for a system that ignores case; nothing without a directory."""
+        tree = self.world.truth.tree
+        for path in tree:
+            if any(above not in tree or not tree[above].is_directory for above in ancestors(path)):
+                return f"orphan: {path} is in no directory"
+        names = sorted(tree, key=fold)
+        for one, other in pairwise(names):
+            if fold(one) == fold(other):
+                return f"clash: {one} and {other}"
+        return self._swaps()
 
     def _swaps(self) -> str:
         """Line 7: no version was replaced by two writers."""
@@ -254,7 +270,9 @@ def run(history: History, loop: VirtualLoop | None = None) -> Verdict:
         finally:
             await world.close()
         trace = repr([(c.path, c.node, c.source, c.client) for c in world.truth.log])
-        return Verdict(problem, world.actions, loop.time(), len(world.truth.log), trace)
+        return Verdict(
+            problem, world.actions, loop.time(), len(world.truth.log), world.crashes, trace
+        )
 
     try:
         asyncio.set_event_loop(loop)

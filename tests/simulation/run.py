@@ -63,6 +63,22 @@ def digest(verdict: oracle.Verdict) -> str:
     return hashlib.sha256(repr(verdict).encode()).hexdigest()
 
 
+def killed_everywhere(history: History, client: int = 0, most: int = 1000) -> tuple[int, str]:
+    """Play a history again and again, the client dying at its first, second, third … point.
+
+    A point is a system call, a request, its answer, a commit, or a step into a thread. Returns how many
+    there were, and what the first play that failed says.
+    """
+    for number in range(most):
+        step = [0.0, "crash", client, number]
+        verdict = judge(replace(history, steps=[step, *history.steps]))
+        if verdict.problem:
+            return number, f"killed at point {number}: {verdict.problem}"
+        if not verdict.crashes:
+            return number, ""
+    return most, ""
+
+
 def chunk(numbers: range, prefix: str) -> Figures:
     """Play some histories in this process."""
     quiet()

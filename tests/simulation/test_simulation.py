@@ -7,14 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from services.sync.client.disk.folder import LocalFolder
 from services.sync.client.planning import merge as merge_module
 from services.sync.client.planning.actions import Kind
 from services.sync.client.remote.view import RemoteView
 from services.sync.client.replica import Replica as Local
 from services.sync.client.steps import Steps
+from services.sync.client.transfers.temporary import Temporary
 from tests.simulation.disk import SimulatedCalls
 from tests.simulation.history import History, make
-from tests.simulation.run import SEEDS, Figures, digest, judge, many, quiet, shrink
+from tests.simulation.run import (
+    SEEDS,
+    Figures,
+    digest,
+    judge,
+    killed_everywhere,
+    many,
+    quiet,
+    shrink,
+)
+from tests.simulation.server import Truth
+from tests.simulation.world import Rules
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = 1000
@@ -59,9 +72,10 @@ def test_one_seed_is_one_history_whatever_the_hash_seed():
     assert digest(judge(make("s1"))) != digest(judge(make("s2")))
 
 
-def first_failure(limit: int = 2000) -> str:
+def first_failure(limit: int = 4000, first: int = 800) -> str:
     """Return what the first history that fails says; "" when none does."""
-    return next(filter(None, (judge(make(f"s{n}")).problem for n in range(limit))), "")
+    numbers = range(first, first + limit)
+    return next(filter(None, (judge(make(f"s{n}")).problem for n in numbers)), "")
 
 
 def test_a_client_that_lets_deletes_win_is_caught(monkeypatch):
@@ -113,6 +127,60 @@ def test_a_client_that_believes_an_empty_mount_is_caught(monkeypatch):
 
     monkeypatch.setattr(Local, "check_marker", believe)
     assert first_failure()
+
+
+def test_a_client_that_forgets_what_it_expects_on_the_server_is_caught(monkeypatch):
+    right = Truth.put
+
+    def blind(self, path, node, data, expect, client):
+        return right(self, path, node, data, self.tree.get(path), client)
+
+    monkeypatch.setattr(Truth, "put", blind)
+    assert first_failure()
+
+
+def test_a_client_that_replaces_what_it_did_not_look_at_is_caught(monkeypatch):
+    def blind(self, temporary, path, expect, hashes):
+        place = self._displaced_place(hashes, path)
+        self.calls.rename_new(temporary, place)
+        self._swap(place, path)
+        return place
+
+    monkeypatch.setattr(LocalFolder, "_check", lambda *_: None)
+    monkeypatch.setattr(LocalFolder, "_exchange", blind)
+    monkeypatch.setattr(LocalFolder, "sweep", lambda *_: [])
+    assert first_failure()
+
+
+def test_a_client_that_names_many_files_before_they_are_durable_is_caught(monkeypatch):
+    monkeypatch.setattr(SimulatedCalls, "sync_all", lambda self, path: self._disk.sync())
+    assert first_failure()
+
+
+def test_a_client_that_trusts_the_rest_of_a_broken_download_is_caught(monkeypatch):
+    def trust(self, digest=None):
+        self._calls.sync(self._descriptor)
+        self.close()
+        return self.place.rpartition("/")[2].removesuffix(".part"), self.size
+
+    monkeypatch.setattr(Temporary, "finish", trust)
+    assert first_failure()
+
+
+@pytest.mark.parametrize("rules", [Rules(), Rules(power=True, chunks=True), Rules(many=True)])
+def test_a_client_may_die_at_every_system_call_and_every_answer(rules):
+    steps = [
+        [0.0, "write", 0, "a", "first"],
+        [0.0, "save", 1, "d/b", "second"],
+        [1.0, "write", 1, "a", "third"],
+        [0.0, "move", 0, "d", "e"],
+        [0.5, "delete", 1, "d/b"],
+        [0.0, "save", 0, "x.txt", "fourth"],
+    ]
+    points, problem = killed_everywhere(History("everywhere", rules, steps))
+    assert problem == ""
+    print(f"killed at each of {points} points")
+    assert points > 60
 
 
 def test_a_failing_history_is_shrunk_and_replayed_from_its_file(monkeypatch, tmp_path):

@@ -133,6 +133,7 @@ class Machine:
         """A place where the process may die."""
         if self.fuse == 0:
             self.fuse = -1
+            self.world.crashes += 1
             self.die(power=self.world.rules.power and self.random.random() < 0.5)
             raise Crash(where)
         self.fuse -= self.fuse > 0
@@ -190,6 +191,7 @@ class Machine:
             return function(*arguments)
 
         folder = LocalFolder("", SimulatedCalls(self.disk, point), self._name)
+        folder.synced_one_by_one = int(self.name[-1]) % 2  # both ways to make many files durable
         folder.full = lambda path: f"/{path}"  # type: ignore[method-assign]
         state = State(Connection(self))  # type: ignore[arg-type]
         if not state.fact("marker"):
@@ -257,6 +259,7 @@ class World:
     truth: Truth = field(default_factory=Truth)
     is_quiet: bool = False
     actions: int = 0
+    crashes: int = 0
     problem: str = ""
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -81,16 +82,22 @@ class Client:
         self.view = RemoteView(state, settings.client, _takes(patterns))
         self.replica = Replica(folder, scanner, state, run)
         pace = Pace(options.rate, clock)
+        numbers = count()
+        start = secrets.token_hex(8)  # asked for once: the system takes long to answer
+
+        def token() -> str:
+            return f"{start}-{next(numbers):x}"
+
         lists = LocalLists(self.replica, state, run, cutting)
         uploads = Uploads(self.replica, self.remote, lists, run, pace, progress)
         downloads = Downloads(self.replica, self.view, self.remote, lists, run, pace, progress)
         steps = Steps(
             self.replica, self.view, self.remote, settings.mode, run, uploads, downloads,
-            lambda: secrets.token_hex(8),
+            token,
         )  # fmt: skip
         together = Together(
             self.replica, self.view, self.remote, uploads, run, pace, progress,
-            lambda: secrets.token_hex(8), is_mirror=settings.mode is Mode.MIRROR,
+            token, is_mirror=settings.mode is Mode.MIRROR,
         )  # fmt: skip
         self.rounds = Rounds(
             self.replica, self.view, self.remote, state, steps, together, settings, clock, progress

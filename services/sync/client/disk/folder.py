@@ -85,6 +85,7 @@ class LocalFolder:
         self.root = root
         self.calls = calls
         self._token = token or (lambda: secrets.token_hex(8))
+        self.synced_one_by_one = SYNCED_ONE_BY_ONE
         self.displaced: list[Displaced] = []
         self.partial: set[str] = set()
         """Downloads that stopped in the middle and can go on, here or after a restart."""
@@ -199,7 +200,7 @@ class LocalFolder:
 
     def _store(self, arrivals: Sequence[Arrival]) -> None:
         """Write temporary files and make them durable; none is left when that fails."""
-        is_many = len(arrivals) > SYNCED_ONE_BY_ONE
+        is_many = len(arrivals) > self.synced_one_by_one
         places: list[str] = []
         try:
             for arrival in arrivals:

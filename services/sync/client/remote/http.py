@@ -151,7 +151,8 @@ class HttpRemote:
         self, writes: Sequence[Write], confirm: str = ""
     ) -> list[Written | RemoteError]:
         """Make small changes."""
-        body = encode_writes(writes, [secrets.token_hex(12) for _ in writes])
+        first = secrets.token_hex(12)
+        body = encode_writes(writes, [f"{first}-{number}" for number in range(len(writes))])
         fields = {"Content-Type": "application/octet-stream"}
         fields |= {"Sync-Confirm": confirm} if confirm else {}
         async with self._ask_many("api/batch", data=body, headers=fields) as answer:
