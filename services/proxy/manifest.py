@@ -43,7 +43,7 @@ MANIFEST = Manifest(
             room="proxy",
             config="services.proxy.transports.config:HttpTransportConfig",
             implementation="services.proxy.transports.http:HttpTransport",
-            summary="Upstreams over HTTP/1.1 and HTTP/2, by TCP, TLS or a unix socket",
+            summary="Upstreams over HTTP/1.1, HTTP/2 and HTTP/3, by TCP, TLS, QUIC or a unix socket",
         ),
         ModuleSpec(
             id="http.reverse_proxy.transport.fastcgi",

@@ -20,6 +20,7 @@ from tests.e2e.proxying.grpc_upstream import GrpcUpstream
 from tests.e2e.proxying.rules import below, proxy, routes
 from tests.e2e.proxying.streams import Streams
 from tests.e2e.proxying.upstream import Talker
+from tests.integration.proxy import fpm
 
 ROOMS = ("proxy", "static", "edge")
 """The rooms that these scenarios need: a process each in topology split."""
@@ -86,8 +87,20 @@ def streams() -> Iterator[Streams]:
     upstream.close()
 
 
+@pytest.fixture(scope="session")
+def php(tmp_path_factory) -> Iterator[dict]:
+    """A handler that has PHP-FPM behind it; one that has nothing where there is no PHP-FPM."""
+    folder = tmp_path_factory.mktemp("php")
+    transport = {"protocol": "fastcgi", "root": str(folder / "site"), "split_path": [".php"]}
+    if fpm.program() is None:
+        yield proxy("127.0.0.1:1", transport=transport)
+        return
+    with fpm.running(folder) as dial:
+        yield proxy(dial, transport=transport)
+
+
 @pytest.fixture(scope="session", params=["all", "split", "caddy"])
-def site(request, talker, calls, streams, tmp_path_factory) -> Iterator[Site]:
+def site(request, talker, calls, streams, php, tmp_path_factory) -> Iterator[Site]:
     """A server with the routes of ``rules.py``, and upstreams of gRPC and of streams behind it."""
     files = tmp_path_factory.mktemp("files")
     (files / "files").mkdir()
@@ -99,6 +112,7 @@ def site(request, talker, calls, streams, tmp_path_factory) -> Iterator[Site]:
         below("/quantum.test.Talk/*", proxy(calls.dial, transport=h2c)),
         below("/quantum.test.Gone/*", proxy("127.0.0.1:1", transport=h2c)),
         below("/stream/*", proxy(streams.dial)),
+        below("/index.php/*", php),
     ]
     config = document(port, handling)
     if request.param == "caddy":

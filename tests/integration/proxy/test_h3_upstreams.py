@@ -16,6 +16,7 @@ from services.proxy.transports import http
 from services.proxy.transports.h3.client import H3Client
 from tests.conformance.protocols.origin import Origin, expected
 from tests.integration.caddy import differential
+from tests.integration.proxy.test_tls_upstreams import Client
 
 pytestmark = pytest.mark.timeout(90)
 MANY = 64 * 1024 * 1024
@@ -169,6 +170,15 @@ async def test_early_hints_and_trailers_come_back(far):
     response, body = await fetch(far, path="/trailing")
     assert body == b"body"
     assert response.body.trailers.get(b"x-sum") == b"abc"
+
+
+async def test_a_websocket_goes_by_extended_connect(far, origin):
+    response = await asyncio.wait_for(far.ask(path="/socket/h3", upgrade="websocket"), 5)
+    assert response.status == 101
+    client = Client(b"hello")
+    await asyncio.wait_for(response.upgrade(client), 10)
+    assert client.heard.startswith(b"HELLO")
+    assert far.proxy.report()[0]["num_requests"] == 0
 
 
 @pytest.mark.parametrize("phase", ["length", "chunks"])
