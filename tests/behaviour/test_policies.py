@@ -21,6 +21,8 @@ from quantum.modules.lifetime import Lifetime, Provision
 from quantum.modules.registry import Registry
 from quantum.testing.clock import ManualClock
 from services.proxy.manifest import MANIFEST
+from services.proxy.selection.hashing import rendezvous
+from tests.behaviour.backends import Backend
 from tests.behaviour.programs import Ask, Case, ask, both
 
 PICKS = 10_000
@@ -140,11 +142,11 @@ def test_a_key_stays_with_its_upstream_unless_that_one_leaves(name, config):
 
 
 KEYED = [
-    ("header", {"field": "X-Key"}, lambda n: Ask(fields=(("X-Key", f"k{n}"),))),
-    ("query", {"key": "k"}, lambda n: Ask(target=f"/?k={n}")),
-    ("uri_hash", {}, lambda n: Ask(target=f"/p{n}")),
-    ("ip_hash", {}, lambda n: Ask(target=f"/p{n}")),
-    ("client_ip_hash", {}, lambda n: Ask(target=f"/p{n}")),
+    ("header", {"field": "X-Key"}, lambda n: Ask(fields=(("X-Key", f"k{n}"),)), "k{}"),
+    ("query", {"key": "k"}, lambda n: Ask(target=f"/?k={n}"), "{}"),
+    ("uri_hash", {}, lambda n: Ask(target=f"/p{n}"), "/p{}"),
+    ("ip_hash", {}, lambda n: Ask(target=f"/p{n}"), "127.0.0.1"),
+    ("client_ip_hash", {}, lambda n: Ask(target=f"/p{n}"), "127.0.0.1"),
 ]
 KEYS, ROUNDS, UPSTREAMS = 60, 2, 4
 DIFFERENT = {"random_choose"}
@@ -153,9 +155,9 @@ DIFFERENT = {"random_choose"}
 
 @pytest.mark.timeout(120)
 def test_beside_caddy_the_same_requests_stay_together_and_shares_are_alike(tmp_path, capsys):
-    """How many keys two upstreams share is a property of the policy; which keys those are is the hash's."""
+    """Which upstream a key belongs to is the same in both, and known beforehand (decision 0125)."""
     cases = []
-    for name, config, ask_for in KEYED:
+    for name, config, ask_for, _ in KEYED:
         asks = tuple(ask_for(n) for n in range(KEYS)) * ROUNDS
         cases.append(_case(name, config, asks))
     cases += [_case(name, config, (Ask(),) * KEYS * ROUNDS) for name, config in EVEN]
@@ -194,9 +196,15 @@ def _shares(run, case: Case) -> list[int]:
         assert ask(run, case, one).status == 200
         [index] = [n for n, b in enumerate(backends) if len(b.seen) > before[n]]
         seen.append(index)
-    if case.name in {name for name, *_ in KEYED}:
+    for key in (key for name, _, _, key in KEYED if name == case.name):
         assert seen[:KEYS] == seen[KEYS:], f"{run.program}: {case.name} changed its mind"
+        foretold = [rendezvous(_at(backends), key.format(n)).position for n in range(KEYS)]
+        assert seen[:KEYS] == foretold, f"{run.program}: {case.name} hashes otherwise"
     return [len(b.seen) for b in backends]
+
+
+def _at(backends: list[Backend]) -> list[SimpleNamespace]:
+    return [SimpleNamespace(position=n, address=b.dial) for n, b in enumerate(backends)]
 
 
 def _alike(one: list[int], other: list[int]) -> bool:
