@@ -14,6 +14,7 @@ class RoomFigures:
     """Counts checks and shows verdicts, leases and what proxies report."""
 
     def __init__(self, metrics: CollectorRegistry, leases: Callable[[], float]) -> None:
+        self._labelled: dict[Counter, set[tuple[str, str]]] = {}
         self._checks = Counter(
             "quantum_health_checks",
             "Active checks made",
@@ -31,7 +32,7 @@ class RoomFigures:
             ["upstream", "checker"],
             registry=metrics,
         )
-        self.changes = Counter(
+        self._changes = Counter(
             "quantum_health_upstream_changes",
             "Events of upstreams, healthy or unhealthy",
             ["upstream", "event"],
@@ -44,9 +45,24 @@ class RoomFigures:
 
     def note(self, check: Check, sample: Sample, verdict: Verdict) -> None:
         """Count one check."""
-        self._checks.labels(check.upstream, "ok" if sample.ok else "failed").inc()
+        self._count(self._checks, check.upstream, "ok" if sample.ok else "failed")
         self._seconds.observe(sample.seconds)
         self._up.labels(check.upstream, check.checker).set(verdict.healthy)
+
+    def note_change(self, upstream: str, event: str) -> None:
+        """Count an event."""
+        self._count(self._changes, upstream, event)
+
+    def keep_only(self, upstreams: set[str]) -> None:
+        """Drop the counts of other upstreams: addresses come and go, labels must not add up for ever."""
+        for counter, known in self._labelled.items():
+            for labels in [labels for labels in known if labels[0] not in upstreams]:
+                counter.remove(*labels)
+                known.remove(labels)
+
+    def _count(self, counter: Counter, upstream: str, what: str) -> None:
+        self._labelled.setdefault(counter, set()).add((upstream, what))
+        counter.labels(upstream, what).inc()
 
     def forget(self, check: Check) -> None:
         """Stop showing a check that is no longer made here."""

@@ -17,6 +17,7 @@ class Reports:
 
     def __init__(self, metrics: CollectorRegistry) -> None:
         self._failing: dict[str, set[str]] = {}
+        self._counted: set[tuple[str, str]] = set()
         self._count = Counter(
             "quantum_health_reports",
             "Reports by proxies about upstreams",
@@ -32,6 +33,7 @@ class Reports:
 
     def note(self, fact: UpstreamObserved) -> bool:
         """Count a report; return whether the upstream should be checked now."""
+        self._counted.add((fact.upstream, fact.outcome))
         self._count.labels(fact.upstream, fact.outcome).inc()
         failing = self._failing.setdefault(fact.upstream, set())
         if fact.outcome == "failed":
@@ -45,6 +47,10 @@ class Reports:
 
     def keep_only(self, upstreams: set[str]) -> None:
         """Forget upstreams that are no longer configured."""
-        for upstream in self._failing.keys() - upstreams:
-            del self._failing[upstream]
+        gone = [labels for labels in self._counted if labels[0] not in upstreams]
+        for upstream, outcome in gone:
+            self._counted.remove((upstream, outcome))
+            self._count.remove(upstream, outcome)
+        for upstream in {upstream for upstream, _ in gone}:
+            self._failing.pop(upstream, None)
             self._processes.remove(upstream)

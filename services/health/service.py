@@ -109,7 +109,13 @@ class HealthService:
                 self._watches[key] = self._watch(check)
             else:
                 watch.revision = self._revision
-        self._reports.keep_only({check.upstream for check in checks.values()})
+        known = {check.upstream for check in checks.values()} | {
+            upstream.dial
+            for module in self._proxies.values()
+            for upstream in module.config.upstreams
+        }
+        self._reports.keep_only(known)
+        self._figures.keep_only(known)
         self._leases.want([*checks, *([TOGETHER] if self._together else [])])
 
     def _found_checks(self) -> dict[str, Check]:
@@ -164,7 +170,7 @@ class HealthService:
         self._replicas.note(fact)
 
     async def _changed(self, fact: UpstreamChanged) -> None:
-        self._figures.changes.labels(fact.upstream, fact.event).inc()
+        self._figures.note_change(fact.upstream, fact.event)
 
     async def _found(self, entry: Entry[UpstreamSet]) -> None:
         if entry.value is None:
