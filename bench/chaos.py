@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
+import math
 import random
 import signal
 import statistics
@@ -108,8 +110,7 @@ class Upstreams:
         for index, mode in enumerate(MODES):
             if mode == "refuse":
                 self.start(index)
-            else:
-                self._control(index, "ok")
+            self._control(index, "ok")
 
     def close(self) -> None:
         """End all."""
@@ -120,8 +121,13 @@ class Upstreams:
     def _control(self, index: int, mode: str) -> None:
         import http.client
 
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[index], timeout=5)
-        connection.request("GET", f"/control/{mode}")
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.ports[index], timeout=30)
+            try:
+                connection.request("GET", f"/control/{mode}")
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)  # its interpreter is still starting
         connection.getresponse().read()
         connection.close()
 
@@ -148,13 +154,17 @@ class Load:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.outcomes: list[Outcome] = []
+        self.end = math.inf
+        """The loop's time at which to stop."""
 
-    async def run(self, seconds: float) -> None:
-        """Send for ``seconds``, then wait for what is under way."""
+    async def run(self) -> None:
+        """Send until ``end`` is set and over, then wait for what is under way."""
         loop = asyncio.get_running_loop()
-        began, count = loop.time(), int(seconds * self._rate)
-        for number in range(count):
+        began = due = loop.time()
+        for number in itertools.count():
             due = began + number / self._rate
+            if due >= self.end:
+                break
             if (wait := due - loop.time()) > 0:
                 await asyncio.sleep(wait)
             task = loop.create_task(self._one(due))
@@ -314,24 +324,25 @@ def run(
 async def _phases(
     deployment: Deployment, upstreams: Upstreams, scenario: str, load: Load, plan: Plan
 ) -> dict[str, Figures]:
+    """Phases begin when what they are named for is true: a slow machine makes none of them shorter."""
     loop = asyncio.get_running_loop()
-    began = loop.time()
-    total = plan.quiet + plan.trouble + plan.recovery
-    running = loop.create_task(load.run(total))
+    began, running = loop.time(), loop.create_task(load.run())
     await asyncio.sleep(plan.quiet)
+    struck = loop.time()
     await asyncio.to_thread(strike, deployment, scenario)
-    struck = loop.time() - began
     await asyncio.to_thread(upstreams.trouble)
-    await asyncio.sleep(max(0.0, began + plan.quiet + plan.trouble - loop.time()))
-    healed = loop.time() - began
+    troubled = loop.time()
+    await asyncio.sleep(plan.trouble)
+    healing = loop.time()
     await asyncio.to_thread(upstreams.heal)
+    load.end = loop.time() + plan.recovery
     await running
     borders = {
-        "quiet": (0.0, struck), "detection": (struck, struck + DETECTION_SECONDS),
-        "steady": (struck + DETECTION_SECONDS, healed), "recovery": (healed, total + 1),
+        "quiet": (began, struck), "detection": (struck, troubled + DETECTION_SECONDS),
+        "steady": (troubled + DETECTION_SECONDS, healing), "recovery": (healing, math.inf),
     }  # fmt: skip
     return {
-        name: figures(name, [o for o in load.outcomes if start <= o.due - began < end])
+        name: figures(name, [o for o in load.outcomes if start <= o.due < end])
         for name, (start, end) in borders.items()
     }
 

@@ -132,15 +132,25 @@ class UpstreamCollector(Collector):
 
     def _counters(self) -> Iterator[Metric]:
         for name, text, attribute in (
-            ("requests", "Attempts at an upstream", "requests"),
-            ("failures", "Attempts that got no answer", "failed"),
-            ("retries", "Attempts that were not a request's first", "retries"),
-            ("strikes", "What passive checks held against an upstream", "strikes"),
-            ("ejections", "Times an upstream was left out, for whatever reason", "ejections"),
+            ("quantum_proxy_upstream_requests", "Attempts at an upstream", "requests"),
+            ("quantum_proxy_upstream_failures", "Attempts that got no answer", "failed"),
+            (
+                "quantum_proxy_upstream_retries",
+                "Attempts that were not a request's first",
+                "retries",
+            ),
+            (
+                "quantum_proxy_upstream_strikes",
+                "What passive checks held against an upstream",
+                "strikes",
+            ),
+            (
+                "quantum_proxy_upstream_ejections",
+                "Times an upstream was left out, for whatever reason",
+                "ejections",
+            ),
         ):
-            family = CounterMetricFamily(
-                f"quantum_proxy_upstream_{name}", text, labels=["upstream"]
-            )
+            family = CounterMetricFamily(name, text, labels=["upstream"])
             for upstream in self._upstreams:
                 family.add_metric([upstream.address], getattr(upstream, attribute))
             yield family
