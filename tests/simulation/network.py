@@ -158,8 +158,8 @@ class SimulatedRemote:
                     self._truth.changes_between(sent, sent)
                     session.connected(is_complete=sent > 0)
                 except Rescan:
-                    session.must_list()
                     sent = replica.seen
+                    session.must_list(sent)
                 await self._push(session, replica, max(0, sent - self._random.randint(0, 1)))
             except Offline:
                 await asyncio.sleep(self._random.uniform(0.1, 0.5))

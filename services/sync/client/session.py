@@ -68,9 +68,10 @@ class Session:
         self._failures = 0
         self._rouse()
 
-    def must_list(self) -> None:
-        """Hear that the log does not reach back to our cursor."""
+    def must_list(self, head: int = 0) -> None:
+        """Hear that the log does not reach back to our cursor; operations after ``head`` are told."""
         self._view.is_known = False
+        self._view.awaited_head = head
         self._rounds.is_remote_stale = True
         self._rouse()
 
@@ -108,6 +109,9 @@ class Session:
             raise
         self._failures = 0
         self._report(outcome)
+        if self._view.cursor < self._view.awaited_head:  # the listing came from a replica that lags
+            self._rounds.is_remote_stale = True
+            return FIRST_RETRY
         self.is_quiet = not self._wake.is_set() and not outcome.blocked
         if self._replica.dirty or outcome.blocked:
             return BUSY_SECONDS if self._replica.dirty else LONGEST_RETRY

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from services.sync.client.planning.actions import Action, Kind, Plan
-from services.sync.client.planning.model import Node, Tree, is_below, parent_of
+from services.sync.client.planning.model import Node, Tree, fold, is_below, parent_of
 
 _SIDES = (
     (Kind.LOCAL_MOVE, Kind.LOCAL_DELETE, Kind.LOCAL_MKDIR, Kind.DOWNLOAD),
@@ -40,6 +40,7 @@ class _Side:
             for a in (*plan.directories, *plan.transfers)
             if a.kind in {mkdir, transfer} and a.expect is None and a.path not in self.gone
         }
+        self._folds = {fold(path): path for path in self.gone}
         self._removed: set[Action] = set()
 
     def find_directories(self) -> None:
@@ -69,11 +70,15 @@ class _Side:
             if action.node is None or action.node.is_directory or not self._has_place(path):
                 continue
             sources = by_content.get(action.node)
-            if sources and action.node.size:
+            if sources and action.node.size and self._is_free(path, sources[-1].path):
                 source = sources.pop()
                 self._replace(source.path, path, action.node)
                 self._removed |= {source, action}
         self._apply()
+
+    def _is_free(self, path: str, source: str) -> bool:
+        """Whether nothing but the source itself holds a name that differs by case alone, and goes later."""
+        return self._folds.get(fold(path)) in {None, source}
 
     def _has_place(self, path: str) -> bool:
         """Whether the directory above is there already, and stays."""
@@ -95,6 +100,7 @@ class _Side:
         for candidate in by_content.get(node, []):
             source = candidate.removesuffix(suffix)
             is_whole = candidate != source and source in self.gone and not is_below(path, source)
+            is_whole = is_whole and self._is_free(path, source)
             if is_whole and self._is_same(source, path, below, gone):
                 return source
         return None

@@ -96,7 +96,7 @@ class Live:
     def _fail(self, message: Json) -> None:
         code = message.get("code")
         if code == "rescan":
-            self._session.must_list()
+            self._session.must_list(int(message.get("resume_from") or 0))
         elif code in {"unauthorized", "forbidden"}:
             raise Unauthorized(str(message.get("message")))
         else:

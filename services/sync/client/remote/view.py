@@ -29,6 +29,8 @@ class RemoteView:
         self._order: list[tuple[int, str]] = []
         self._waiting: list[Change] | None = None
         self.tree: dict[str, Node] = dict(state.remote)
+        self.awaited_head = 0
+        """The place in the log that a listing must reach: operations after it are told, earlier ones not."""
         self.is_known = bool(self.log)
         """Whether the tree is worth planning with; a server without cursors must be listed."""
 
@@ -92,6 +94,10 @@ class RemoteView:
                 for path in [p for p in self._state.remote if is_below(p, change.path)]:
                     self._set(path, None)
             self._set(change.path, None)
+            if change.client == self._client and change.path not in self._own:
+                # Our own deletion whose answer was lost: both had agreed that nothing is there, and what
+                # is there now is new. It must not be taken for the old one, and deleted.
+                self._state.set_synced(change.path, None)
         else:
             self._set(change.path, change.node)
         if change.seq:
