@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.smuggling.mutations import mutated
 from tests.smuggling.trial import differences
 
-COUNT = 150
+COUNT = 100
 
 
 async def test_an_origin_sees_what_its_client_is_answered() -> None:

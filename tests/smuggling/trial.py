@@ -13,8 +13,9 @@ from quantum.testing.topology import Deployment, free_port
 from tests.smuggling.mutations import mutated
 from tests.smuggling.origins import Counting, Nginx
 
-AT_ONCE = 16
-SILENCE_SECONDS = 0.4
+ROOMS = ("certs", "proxy", "edge")
+AT_ONCE = 100
+SILENCE_SECONDS = 3.0
 """A connection that says nothing for so long waits for more of a body: the case is over."""
 MARK = b"\r\nx-origin: 1\r\n"
 
@@ -54,10 +55,10 @@ async def differences(topology: str, count: int, first: int = 0) -> tuple[list[s
     ports = {free_port(): origin.port for origin in origins}
     wrong, reached = [], 0
     try:
-        with Deployment(topology, document(ports)):
+        with Deployment(topology, document(ports), rooms=ROOMS):
             for port, origin in zip(ports, origins, strict=True):
                 got = await _ask_all(port, range(first, first + count))
-                await asyncio.sleep(SILENCE_SECONDS)
+                await asyncio.sleep(0.5)
                 seen = origin.seen()
                 reached += seen.total()
                 wrong += [
