@@ -1,10 +1,10 @@
-"""The cases of Autobahn that take no time (no limits of speed, no compression): 247 of 517."""
+"""The cases of Autobahn that take no time and look at frames, not at text or compression: 102 of 517."""
 
 import pytest
 
 from tests.autobahn.run import verdicts, ways, worse
 
-LONG = ("9.*", "12.*", "13.*")
+LONG = ("6.*", "9.*", "12.*", "13.*")
 
 
 @pytest.mark.timeout(120)
@@ -16,6 +16,6 @@ def test_no_case_is_worse_through_the_platform(topology: str, tmp_path) -> None:
             for name, port in ports.items()
         }
     direct = found.pop("direct")
-    assert len(direct) == 247
+    assert len(direct) == 102
     for name, proxied in found.items():
         assert worse(direct, proxied) == [], name
