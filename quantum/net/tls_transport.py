@@ -45,6 +45,10 @@ class TlsTransport(asyncio.Transport):
         self._is_closing = True
         self._raw.abort()
 
+    def gone(self) -> None:
+        """Hear that the connection is lost: what is still written goes nowhere."""
+        self._is_closing = True
+
     def is_closing(self) -> bool:
         """Whether it is closed, or on the way."""
         return self._is_closing or self._raw.is_closing()
@@ -64,7 +68,7 @@ class TlsTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what the raw transport knows, and ``ssl_object``."""
         if name == "ssl_object":
-            return self._layer.ssl_object
+            return getattr(self._layer, "ssl_object", default)
         return self._raw.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
@@ -168,6 +172,13 @@ class TlsLayer:
         with contextlib.suppress(ssl.SSLError):  # it wants to read the client's, or all is broken
             self.ssl_object.unwrap()
         self._send()
+
+    def release(self) -> None:
+        """Give keys and buffers back: the connection is lost, and others may know of it for a while."""
+        self.transport.gone()
+        self._is_reading = False
+        self._incoming = self._outgoing = ssl.MemoryBIO()
+        del self.ssl_object
 
     def set_reading(self, reading: bool) -> None:
         """Stop or go on delivering; bytes that are here already come in a later turn of the loop.

@@ -151,9 +151,11 @@ class TlsConnection(asyncio.Protocol):
         self._host.handshaking.pop(self, None)
         self._host.admission.leave_client(self._peer_ip)
         self._host.admission.leave()
-        inner = self._layer.inner if self._layer is not None else None
-        if inner is not None:
-            inner.connection_lost(exc)
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            if layer.inner is not None:
+                layer.inner.connection_lost(exc)
+            layer.release()
 
     def pause_writing(self) -> None:
         """The client is slow."""
