@@ -92,6 +92,22 @@ class H2Stream:
         while connection.codec.queued(self.id) >= HIGH_WATER:
             await self._drain()
 
+    def write_now(self, data: bytes) -> bool:
+        """Queue ``data`` if no writer waits and little is queued; whether that is so."""
+        connection = self.connection
+        if self.is_closed or self._drained is not None:
+            return False
+        try:
+            if connection.codec.queued(self.id) >= HIGH_WATER:
+                return False
+            connection.codec.send_data(self.id, data)
+        except H2StreamGone:
+            return False
+        self.sent += len(data)
+        connection.body_bytes += len(data)
+        connection.wake()
+        return True
+
     async def _drain(self) -> None:
         self._drained = asyncio.get_running_loop().create_future()
         self.connection.wait_for_output(self)

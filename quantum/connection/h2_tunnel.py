@@ -46,6 +46,10 @@ class H2Tunnel:
         """Send bytes; waits while the peer is slow."""
         await self._stream.write(data)
 
+    def write_now(self, data: bytes) -> bool:
+        """Send without waiting, if the peer keeps up."""
+        return self._stream.write_now(data)
+
     async def write_end(self) -> None:
         """End our direction."""
         self.end()

@@ -7,7 +7,7 @@ nobody knows which HTTP version is spoken: upgrades, for one, are a field here a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from quantum.http.body import AnyBody
 from quantum.http.headers import Field, Headers
@@ -87,6 +87,17 @@ class ByteStream(Protocol):
 
     def abort(self) -> None:
         """Cut both directions at once. Idempotent."""
+
+
+@runtime_checkable
+class PromptStream(ByteStream, Protocol):
+    """A ByteStream that can also send without waiting: what a broadcast to many needs."""
+
+    def write_now(self, data: bytes) -> bool:
+        """Send bytes; False, and nothing was sent, when the peer is slow or gone: then ``write``.
+
+        MUST NOT be called while a ``write`` waits: the order would be lost.
+        """
 
 
 Upgrade = Callable[[ByteStream], Awaitable[None]]

@@ -14,6 +14,11 @@ HIGH_WATER = 64 * 1024
 class UpgradedStream:
     """A ByteStream over a transport; the connection's protocol forwards its callbacks to it."""
 
+    __slots__ = (
+        "_chunks", "_ended", "_failure", "_loop", "_read_paused", "_reader", "_size", "_transport",
+        "_write_paused", "_writers",
+    )  # fmt: skip
+
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
@@ -55,6 +60,13 @@ class UpgradedStream:
             self._writers.append(waiter)
             await waiter
             self._check()
+
+    def write_now(self, data: bytes) -> bool:
+        """Send without waiting, if the client keeps up."""
+        if self._write_paused or self._failure is not None:
+            return False
+        self._transport.write(data)
+        return True
 
     async def write_end(self) -> None:
         """End our direction where the transport can; TLS cannot, there it ends with the connection."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
 
 from quantum.bus.subjects import ShareOperation
 from quantum.errors import BodyAborted
-from quantum.http.message import ByteStream
+from quantum.http.message import ByteStream, PromptStream
 from quantum.tasks import drive
 from quantum.wire.websocket import (
     CloseCode,
@@ -78,6 +79,7 @@ class Client:
         "_reader",
         "_room",
         "_stream",
+        "_write_now",
         "_writer",
         "address",
         "client_id",
@@ -98,6 +100,7 @@ class Client:
         self._reader = FrameReader(LARGEST_MESSAGE, inflates=deflates)
         self.deflates = deflates
         self._queue: deque[tuple[bytes, int]] | None = None
+        self._write_now: Callable[[bytes], bool] = _never
         self._writer: asyncio.Task[None] | None = None
         self._drained: asyncio.Event | None = None
         self._is_writing = False
@@ -113,6 +116,8 @@ class Client:
     async def run(self, stream: ByteStream) -> None:
         """Serve the connection to its end."""
         self._stream = stream
+        if isinstance(stream, PromptStream):
+            self._write_now = stream.write_now
         self._hub.clients.add(self)
         self._hub.metrics.clients.inc()
         try:
@@ -133,12 +138,20 @@ class Client:
 
     def send(self, frame: bytes, seq: int = 0) -> None:
         """Send, at once if the client keeps up; cut it when too much waits. ``seq``: an operation's."""
+        self._hub.metrics.delivered.inc()
+        self.deliver(frame, seq)
+
+    def deliver(self, frame: bytes, seq: int = 0) -> None:
+        """Do the same for one of many clients: whoever tells them all counts them."""
+        if self._queue is None and not self._is_closing and self._write_now(frame):
+            if seq and self.subscription is not None:
+                self.subscription.handed = seq
+            return
         if self._is_closing:
             return
         if self.queued + len(frame) > LARGEST_QUEUE:
             self._turn_away()
             return
-        self._hub.metrics.delivered.inc()
         self._put(frame, seq)
 
     def hears(self, entry: ShareOperation) -> bool:
@@ -338,6 +351,11 @@ class Client:
             await stream.write_end()
         except BodyAborted:
             stream.abort()
+
+
+def _never(frame: bytes) -> bool:
+    """Send nothing at once: the connection has not begun, or cannot."""
+    return False
 
 
 _log = structlog.get_logger("quantum.sync")

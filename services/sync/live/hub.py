@@ -92,6 +92,7 @@ class Hub:
         self._count(seq, entry)
         plain = Said(lambda: protocol.file_operation(entry.operation, entry.source_client))
         full = Said(lambda: operation_message(seq, entry))
+        told = 0
         for client in list(self.clients):
             subscription = client.subscription
             if subscription is not None:
@@ -101,9 +102,13 @@ class Hub:
                     subscription.skipped = seq
                     continue
                 subscription.sent = seq
-                client.send(full.frame(deflates=client.deflates), seq)
+                client.deliver(full.frame(deflates=client.deflates), seq)
             elif client.client_id is not None and client.hears(entry):
-                client.send(plain.frame(deflates=client.deflates))
+                client.deliver(plain.frame(deflates=client.deflates))
+            else:
+                continue
+            told += 1
+        self.metrics.delivered.inc(told)
 
     def _count(self, seq: int, entry: ShareOperation) -> None:
         share, metrics = self.share, self.metrics

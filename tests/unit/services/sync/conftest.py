@@ -56,6 +56,12 @@ class MemoryStream:
             raise BodyAborted("cut")
         self.outgoing += data
 
+    def write_now(self, data):
+        if self.is_aborted or not self.is_open.is_set():
+            return False
+        self.outgoing += data
+        return True
+
     async def write_end(self):
         self.is_ended = True
 
