@@ -101,6 +101,10 @@ class Deployment:
     extra: list[str] = field(default_factory=list)
     rooms: tuple[str, ...] = ROOMS
     """The rooms that run; in topology split, a room named twice runs twice (``proxy``, ``proxy-2``)."""
+    prefix: list[str] = field(default_factory=list)
+    """What every command begins with: ``ip netns exec NAME``."""
+    host: str = "127.0.0.1"
+    """Where the ops endpoints listen."""
     members: dict[str, Member] = field(default_factory=dict)
     _stopping: bool = False
     _keeper: threading.Thread | None = None
@@ -213,10 +217,10 @@ class Deployment:
             member.process.wait()
 
     def _add_quantum(self, name: str, flags: list[str]) -> None:
-        ops = f"127.0.0.1:{free_port()}"
+        ops = f"{self.host}:{free_port()}"
         data = self.directory / name
         command = [
-            sys.executable, "-m", "services", "run", "-c", str(self.directory / "config.json"),
+            *self.prefix, sys.executable, "-m", "services", "run", "-c", str(self.directory / "config.json"),
             "--data-dir", str(data), "--ops", ops, *flags, *self.extra,
         ]  # fmt: skip
         member = Member(name, command, self.directory / f"{name}.log", ops=ops)
@@ -231,7 +235,7 @@ class Deployment:
             f'jetstream {{ store_dir: "{self.directory}/nats", sync_interval: always }}\n'
         )
         binary = Path(sys.executable).parent / "nats-server"
-        command = [str(binary), "-c", str(config)]
+        command = [*self.prefix, str(binary), "-c", str(config)]
         member = Member("nats", command, self.directory / "nats.log")
         self.members["nats"] = member
         member.start()

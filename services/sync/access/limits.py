@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from quantum.clock import Clock
 
@@ -68,22 +68,28 @@ class DeletionGuard:
         self._files = files
         self._percent = percent
         self._clock = clock
-        self._recent: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
+        self._recent: OrderedDict[str, dict[str, tuple[float, int]]] = OrderedDict()
 
-    def check(self, client: str, log: str, affected: int, total: int, confirm: str | None) -> None:
-        """Raise NeedsConfirmation unless ``affected`` of ``total`` files may go without one."""
+    def check(
+        self, client: str, log: str, path: str, affected: int, total: int, confirm: str | None
+    ) -> None:
+        """Raise NeedsConfirmation unless ``affected`` of ``total`` files at ``path`` may go without one.
+
+        A deletion that is decided again, since others were faster, counts once.
+        """
         now = self._clock.monotonic()
-        recent = self._recent.setdefault(client, deque())
-        while recent and now - recent[0][0] > WINDOW_SECONDS:
-            recent.popleft()
-        before = sum(count for _, count in recent)
+        recent = self._recent.setdefault(client, {})
+        recent.pop(path, None)
+        for old in [old for old, (at, _) in recent.items() if now - at > WINDOW_SECONDS]:
+            del recent[old]
+        before = sum(count for _, count in recent.values())
         gone = before + affected
         share_limit = max(20, (total + before) * self._percent // 100)
         is_much = bool(self._files and gone > self._files)
         is_most = bool(self._percent and gone > share_limit)
         if (is_much or is_most) and confirm not in self._confirmations(client, log):
             raise NeedsConfirmation(self._confirmations(client, log)[0], gone)
-        recent.append((now, affected))
+        recent[path] = (now, affected)
         self._recent.move_to_end(client)
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)

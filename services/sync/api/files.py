@@ -100,6 +100,7 @@ class Files:
         if wanted is not None:
             if not wanted.isdigit():
                 raise Refused(400, "version must be a number")
+            await self._share.reach(int(wanted))
             node = await asyncio.to_thread(version_at, self._share.index, path, int(wanted))
         else:
             await self._share.look_at(path)

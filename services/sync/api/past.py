@@ -110,8 +110,14 @@ class Past:
             plan = plan_restore(Draft(tree), past, path, lost)
             gone = sum(1 for step in plan.steps if content_of(step.operation)[0] == "Delete")
             if gone:
-                total, confirm = len(tree), call.confirmation
-                self._desk.guard.check(call.client, share.log_id, gone, total, confirm)
+                self._desk.guard.check(
+                    call.client,
+                    share.log_id,
+                    f"restore:{path}@{seq}",
+                    gone,
+                    len(tree),
+                    call.confirmation,
+                )
             return plan
 
         done = await share.commit(decide, call.client, op_id=call.op_id)

@@ -104,6 +104,7 @@ class Pieces:
         if wanted is not None:
             if not wanted.isdigit():
                 raise Refused(400, "version must be a number")
+            await self._share.reach(int(wanted))
             node = await asyncio.to_thread(version_at, self._share.index, path, int(wanted))
         if node is None or node.is_directory:
             raise NotThere(f"file {path}")

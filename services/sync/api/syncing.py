@@ -65,6 +65,7 @@ class Syncing:
 
     async def _since(self, call: Call, asked: SyncRequest, cursor: int) -> Response:
         share = self._share
+        await share.reach(cursor)
         head, log = share.tree.head, share.log_id
         if cursor > head or asked.log not in {None, log} or cursor < share.index.first() - 1:
             raise Refused(410, "the log does not reach back to this cursor", head=head, log=log)

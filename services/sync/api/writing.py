@@ -175,5 +175,5 @@ def guarded_removal(
     plan = changes.remove(tree, path, condition, recursive=recursive)
     files = tree.count(path)
     if files:
-        desk.guard.check(client, desk.share.log_id, files, len(tree), confirm)
+        desk.guard.check(client, desk.share.log_id, path, files, len(tree), confirm)
     return plan

@@ -217,7 +217,7 @@ class Client:
         if isinstance(message, protocol.Ping):
             self.send(_PONG)
         elif isinstance(message, protocol.Subscribe):
-            self._subscribe(message)
+            await self._subscribe(message)
         elif isinstance(message, protocol.Applied):
             self._note_applied(message.seq)
         elif isinstance(message, protocol.FileOperation):
@@ -234,7 +234,7 @@ class Client:
         )
         self.send(text_frame(told))
 
-    def _subscribe(self, message: protocol.Subscribe) -> None:
+    async def _subscribe(self, message: protocol.Subscribe) -> None:
         try:
             if message.token is not None:
                 self.principal = self._room.admit(message.token)
@@ -252,6 +252,8 @@ class Client:
         if message.protocol < 2:
             self.send(_SUBSCRIBED)
             return
+        if message.resume_from is not None and message.log in {None, self._hub.share.log_id}:
+            await self._hub.share.reach(message.resume_from)
         self._resume(message, matches)
 
     def _resume(self, message: protocol.Subscribe, matches: Matches | None) -> None:

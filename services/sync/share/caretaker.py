@@ -7,6 +7,7 @@ is not as it was found by then is looked at once more.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ compared once more: a change from before the system began to report changes (som
 
 MENDED_AT_ONCE = 100
 """Paths that are mended before writers get their turn again."""
+
+DISK_FAILURES = (OSError, sqlite3.Error)
+"""A full disk, and what SQLite makes of it: looked at again when the next second has passed."""
 
 _log = structlog.get_logger("quantum.sync")
 
@@ -85,7 +89,7 @@ class Caretaker:
             try:
                 async with self._share.lock:
                     await self._keeper.repair(set(pending[start : start + MENDED_AT_ONCE]))
-            except BusUnavailable as error:
+            except (BusUnavailable, *DISK_FAILURES) as error:
                 _log.warning("share_not_mended", reason=str(error))
                 return
         if copies := self._keeper.take_copies():
@@ -103,7 +107,7 @@ class Caretaker:
             try:
                 while wanted:
                     wanted = await self._look_once(wanted)
-            except BusUnavailable as error:
+            except (BusUnavailable, *DISK_FAILURES) as error:
                 self._unlooked |= wanted
                 _log.warning("share_change_waits", reason=str(error))
 

@@ -48,6 +48,15 @@ class Wish:
     path: str = ""
     is_put_off: bool = False
     entries: list[ShareOperation] = field(default_factory=list)
+    end: Committed | Exception | None = None
+    """What ``tell`` says, once the tree it was decided by is known to be that of the log."""
+
+    def tell(self) -> None:
+        """End as decided."""
+        if isinstance(self.end, Committed):
+            self.settle(self.end)
+        elif self.end is not None:
+            self.fail(self.end)
 
     def settle(self, committed: Committed) -> None:
         """End well."""
@@ -70,7 +79,12 @@ class Batch:
         self._ids: set[str] = set()
         self.wishes: list[Wish] = []
         self.ended: list[Wish] = []
-        """Those that were refused, or are so already: their temporary files are not needed."""
+        """Those that are refused, or are so already: their temporary files are not needed."""
+
+    @property
+    def all(self) -> list[Wish]:
+        """Every wish that was taken, to be put back in about the order they came."""
+        return [*self.ended, *self.wishes]
 
     @property
     def entries(self) -> list[ShareOperation]:
@@ -94,7 +108,7 @@ class Batch:
         """Plan one wish; whether it has to be the last of this trip."""
         done = self._done_before(wish.op_id) if wish.op_id else None
         if done is not None:
-            wish.settle(done)
+            wish.end = done
             self.ended.append(wish)
             return False
         plan = self._plan(wish)
@@ -125,10 +139,7 @@ class Batch:
             if plan is not None and plan.steps:
                 wish.is_put_off = True
                 return None
-        if plan is None:
-            wish.fail(error or AssertionError("neither a plan nor a refusal"))
-        else:
-            wish.settle(Committed(plan.path, 0))
+        wish.end = error if plan is None else Committed(plan.path, 0)
         self.ended.append(wish)
         return None
 

@@ -97,6 +97,18 @@ class Index:
         write.executemany("REPLACE INTO touched VALUES (?, ?)", effect.touched)
         self._set("head", str(seq))
 
+    def record_all(self, done: Iterable[tuple[int, ShareOperation, Effect]]) -> None:
+        """Note operations, to last: all of them or, when the disk is full, none (sqlite3.Error)."""
+        try:
+            for seq, entry, effect in done:
+                self.record(seq, entry, effect)
+            self.commit()
+        except BaseException:
+            if self._write.in_transaction:
+                self._write.execute("ROLLBACK")
+            self._write.execute("BEGIN")
+            raise
+
     def trim(self, base: ShareTree) -> None:
         """Drop the operations up to ``base.head``: the tree they made takes their place. Blocks."""
         write = self._write

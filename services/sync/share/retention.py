@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import zlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ class Retention:
         while True:
             try:
                 await self.trim(share, log)
-            except BusUnavailable as error:
+            except (BusUnavailable, OSError, sqlite3.Error) as error:
                 _log.warning("share_not_trimmed", share=self._name, reason=str(error))
             await self._clock.sleep(TRIM_SECONDS)
 

@@ -9,6 +9,7 @@ in the log, and its content was stored before.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ Listener = Callable[[int, ShareOperation], None]
 CATCH_UP_BATCH = 500
 """Operations applied between two commits of the index while catching up."""
 
+AGAIN_SECONDS = 0.5
+"""Between attempts to write to a full disk."""
+
 CATCH_UP_SECONDS = 5.0
 """How long a writer waits to learn what was appended by somebody faster: then the log is in trouble."""
 
@@ -55,6 +59,15 @@ class _Applied:
     effect: Effect
     manifest: Manifest | None
     temporary: str | None
+
+
+@dataclass(slots=True)
+class _Settling:
+    """How far operations have come that the tree has: a full disk stops them, and they go on from there."""
+
+    applied: list[_Applied]
+    is_recorded: bool = False
+    is_carried_out: bool = False
 
 
 class Share:
@@ -95,7 +108,9 @@ class Share:
         self._ready = asyncio.Event()
         self._advanced = asyncio.Event()
         self._is_caught_up = False
-        self._uncommitted = 0
+        self._settled = 0
+        """The last operation that is in the index, and so can be read by its sequence."""
+        self._unrecorded: list[tuple[int, ShareOperation, Effect]] = []
 
     def start(self) -> None:
         """Begin: read the log, keep the directory. Errors are logged and tried again."""
@@ -112,6 +127,21 @@ class Share:
         if not self._ready.is_set():
             await asyncio.wait([self._tasks.start(self._ready.wait(), "wait")], timeout=seconds)
         return self._ready.is_set()
+
+    async def reach(self, seq: int) -> bool:
+        """Wait until the tree has that operation; False when the log has no such, or is away.
+
+        Another replica may have told the client of it before it came here.
+        """
+        if seq <= self._settled:
+            return True
+        try:
+            last = (await self._stream.state())[2]
+            if seq <= last:
+                await self._wait_past(seq - 1, lambda: self._settled)
+        except BusUnavailable:
+            return False
+        return seq <= self._settled
 
     async def look_at(self, path: str) -> None:
         """Adopt a change of this path on the disk that nobody has reported yet, if there is one."""
@@ -193,6 +223,7 @@ class Share:
 
     async def _commit_waiting(self) -> None:
         """Commit until nothing waits."""
+        batch = Batch(self.tree, self._done_before)
         try:
             while self._waiting:
                 async with self.lock:
@@ -203,32 +234,54 @@ class Share:
                 if not is_done:
                     await self._catch_up(at)
         except BaseException as error:
-            for wish in self._waiting:
+            for wish in [*batch.all, *self._waiting]:
                 wish.fail(BusUnavailable(str(error) or type(error).__name__))
             self._waiting.clear()
             raise
 
     async def _commit_batch(self, batch: Batch, at: int) -> bool:
         """Append and apply; False when the log has gone on and everything is to be decided again."""
-        unused = [wish.temporary for wish in batch.ended if wish.temporary is not None]
-        if unused:
-            await asyncio.to_thread(self._drop, unused)
         if not batch.wishes:
-            return True
+            return await self._end(batch, at)
         try:
             if not self._is_caught_up:
                 raise BusUnavailable("the log was not read yet")
             await self._stream.append(batch.entries, at)
         except Conflict:
-            self._waiting.extendleft(reversed(batch.wishes))
+            self._waiting.extendleft(reversed(batch.all))
             return False
         except BusUnavailable as error:
-            for wish in batch.wishes:
-                wish.fail(error)
-            await asyncio.to_thread(self._drop, [w.temporary for w in batch.wishes if w.temporary])
+            await self._fail(batch.all, error)
             return True
         await self._carry_out(batch, at)
+        await self._drop_ended(batch)
         return True
+
+    async def _end(self, batch: Batch, at: int) -> bool:
+        """End wishes that take nothing; False when the log has gone on, and they may take something."""
+        try:
+            is_current = (await self._stream.state())[2] == at
+        except BusUnavailable as error:
+            await self._fail(batch.all, error)
+            return True
+        if is_current:
+            await self._drop_ended(batch)
+        else:
+            self._waiting.extendleft(reversed(batch.all))
+        return is_current
+
+    async def _drop_ended(self, batch: Batch) -> None:
+        """Tell the wishes that take nothing so: the tree they were decided by was at the head."""
+        for wish in batch.ended:
+            wish.tell()
+        if unused := [wish.temporary for wish in batch.ended if wish.temporary]:
+            await asyncio.to_thread(self._drop, unused)
+
+    async def _fail(self, wishes: list[Wish], error: BusUnavailable) -> None:
+        for wish in wishes:
+            wish.fail(error)
+        if unused := [wish.temporary for wish in wishes if wish.temporary]:
+            await asyncio.to_thread(self._drop, unused)
 
     async def _carry_out(self, batch: Batch, at: int) -> None:
         entries: list[tuple[ShareOperation, str | None]] = []
@@ -244,13 +297,11 @@ class Share:
 
     async def _catch_up(self, at: int) -> None:
         try:
-            await self._wait_past(at)
+            await self._wait_past(at, lambda: self.tree.head)
         except BusUnavailable as error:
             waiting = list(self._waiting)
             self._waiting.clear()
-            for wish in waiting:
-                wish.fail(error)
-            await asyncio.to_thread(self._drop, [w.temporary for w in waiting if w.temporary])
+            await self._fail(waiting, error)
 
     def _drop(self, temporaries: list[str]) -> None:
         for temporary in temporaries:
@@ -264,10 +315,10 @@ class Share:
         path = body["path"] if kind == "Delete" else body["metadata"]["path"]
         return Committed(path, logged.seq, (logged.entry,))
 
-    async def _wait_past(self, at: int) -> None:
-        """Wait until the tree is further than ``at``; BusUnavailable when that takes too long."""
+    async def _wait_past(self, at: int, place: Callable[[], int]) -> None:
+        """Wait until ``place`` is further than ``at``; BusUnavailable when that takes too long."""
         deadline = self._clock.monotonic() + CATCH_UP_SECONDS
-        while self.tree.head <= at:
+        while place() <= at:
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 raise BusUnavailable("the log goes on and cannot be read")
@@ -285,7 +336,9 @@ class Share:
             effect = self.tree.apply(seq, entry.operation)
             manifest = None if temporary is not None else await self._bring(seq, effect)
             applied.append(_Applied(seq, entry, effect, manifest, temporary))
-        await asyncio.to_thread(self._settle, applied)
+        settling = _Settling(applied)
+        await self._persist(lambda: self._settle(settling))
+        self._settled = self.tree.head
         self._advanced.set()
         for each in applied:
             for listener in self._listeners:
@@ -301,15 +354,32 @@ class Share:
             self._log.warning("share_content_unreachable", seq=seq, reason=str(error))
             return None
 
-    def _settle(self, applied: list[_Applied]) -> None:
-        for each in applied:
-            self.index.record(each.seq, each.entry, each.effect)
-            if self.keeper.is_keeping:
-                operation, temporary = each.entry.operation, each.temporary
-                self.keeper.carry_out(operation, each.effect, each.manifest, temporary)
-            elif each.temporary is not None:
-                self.folder.drop_temporary(each.temporary)
-        self.index.commit()
+    async def _persist(self, work: Callable[[], None]) -> None:
+        """Run ``work`` in a thread until it succeeds: what is in the log has to be done here too."""
+        is_told = False
+        while True:
+            try:
+                await asyncio.to_thread(work)
+            except (OSError, sqlite3.Error) as error:
+                if not is_told:
+                    self._log.error("share_waits_for_disk", reason=str(error))
+                is_told = True
+                await self._clock.sleep(AGAIN_SECONDS)
+            else:
+                return
+
+    def _settle(self, settling: _Settling) -> None:
+        if not settling.is_recorded:
+            self.index.record_all((each.seq, each.entry, each.effect) for each in settling.applied)
+            settling.is_recorded = True
+        if not settling.is_carried_out:
+            for each in settling.applied:
+                if self.keeper.is_keeping:
+                    operation, temporary = each.entry.operation, each.temporary
+                    self.keeper.carry_out(operation, each.effect, each.manifest, temporary)
+                elif each.temporary is not None:
+                    self.folder.drop_temporary(each.temporary)
+            settling.is_carried_out = True
         self.keeper.plain.sync()
 
     async def _hear(self, heard: Entry[ShareOperation]) -> None:
@@ -322,18 +392,22 @@ class Share:
                 await self._apply(heard.revision - 1, [(heard.value, None)])
                 return
             effect = self.tree.apply(heard.revision, heard.value.operation)
-            self.index.record(heard.revision, heard.value, effect)
-            self._uncommitted += 1
-            if self._uncommitted >= CATCH_UP_BATCH:
-                await asyncio.to_thread(self.index.commit)
-                self._uncommitted = 0
+            self._unrecorded.append((heard.revision, heard.value, effect))
+            if len(self._unrecorded) >= CATCH_UP_BATCH:
+                await self._record()
             self._advanced.set()
+
+    async def _record(self) -> None:
+        await self._persist(lambda: self.index.record_all(self._unrecorded))
+        self._unrecorded.clear()
+        self._settled = self.tree.head
 
     # Its life.
 
     async def _run(self) -> None:
         await asyncio.to_thread(self.index.load, self.tree)
         self.log_id = self.index.log_id
+        self._settled = self.tree.head
         try:
             identity, first, last = await self._stream.state()
         except BusUnavailable:
@@ -342,6 +416,7 @@ class Share:
             identity, first, last = await self._stream.wait_state()
         if identity != self.log_id:
             self._ready.clear()
+            self._settled = 0
             self.tree = ShareTree()
             await asyncio.to_thread(self.index.reset, identity)
             self.log_id = identity
@@ -354,7 +429,7 @@ class Share:
             self._advanced.clear()
             await self._advanced.wait()
         async with self.lock:
-            await asyncio.to_thread(self.index.commit)
+            await self._record()
             self._is_caught_up = True
         self._tasks.start(self.retention.run(self, self._stream), "retention")
         await self._caretaker.run(self._ready.set)

@@ -104,6 +104,8 @@ class FetchedBody:
         try:
             path = parse_path(wanted.path)
             self._call.require_sight(path)
+            if wanted.version is not None:
+                await self._share.reach(wanted.version)
             node = self._share.tree.get(path)
             if wanted.version is not None and (node is None or node.version != wanted.version):
                 index, version = self._share.index, wanted.version

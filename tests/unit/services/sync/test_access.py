@@ -169,14 +169,15 @@ async def test_deleting_most_of_a_share_wants_a_confirmation(deploy):
 async def test_deleting_file_by_file_is_one_batch_for_a_minute():
     clock = ManualClock()
     guard = DeletionGuard(30, 0, clock)
-    for _ in range(30):
-        guard.check("a", "log", 1, 100, None)
-    guard.check("b", "log", 1, 100, None)
+    for number in range(30):
+        guard.check("a", "log", f"f{number}", 1, 100, None)
+        guard.check("a", "log", f"f{number}", 1, 100, None)  # decided again: somebody was faster
+    guard.check("b", "log", "x", 1, 100, None)
     with pytest.raises(NeedsConfirmation) as info:
-        guard.check("a", "log", 1, 100, None)
-    guard.check("a", "log", 1, 100, info.value.confirm)
+        guard.check("a", "log", "x", 1, 100, None)
+    guard.check("a", "log", "x", 1, 100, info.value.confirm)
     await clock.advance(61)
-    guard.check("a", "log", 1, 100, None)
+    guard.check("a", "log", "y", 1, 100, None)
 
 
 async def test_a_share_holds_no_more_than_its_quota(deploy):

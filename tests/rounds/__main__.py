@@ -1,0 +1,187 @@
+"""``python -m tests.rounds``: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from quantum.testing.topology import ROOMS, Deployment, free_port
+from tests.rounds.faults import faults_of
+from tests.rounds.followers import Follower
+from tests.rounds.judge import judge
+from tests.rounds.writers import Account, Writer
+
+WRITERS, FOLLOWERS = 4, 2
+DISK = "96m"
+"""The disk of ``--small-disk``: enough for a share, its chunks and a bus of some hundred rounds."""
+
+
+@contextlib.contextmanager
+def network(seed: int) -> Iterator[tuple[list[str], str]]:
+    """A namespace for the server, and the address where it is reached."""
+    name, third = f"rounds-{os.getpid()}", seed % 200
+    address = f"10.91.{third}.2"
+    commands = [
+        f"ip netns add {name}",
+        f"ip link add o{os.getpid()} type veth peer name inside netns {name}",
+        f"ip addr add 10.91.{third}.1/24 dev o{os.getpid()}",
+        f"ip link set o{os.getpid()} up",
+        f"ip -n {name} addr add {address}/24 dev inside",
+        f"ip -n {name} link set inside up",
+        f"ip -n {name} link set lo up",
+    ]
+    try:
+        for command in commands:
+            subprocess.run(command.split(), check=True, capture_output=True)
+        yield ["ip", "netns", "exec", name], address
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path) -> Iterator[None]:
+    """A file system of its own that can be full."""
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(directory)], check=True
+    )
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=False)
+
+
+class Rounds:
+    """Rounds on one deployment."""
+
+    def __init__(self, deployment: Deployment, url: str, root: Path, seed: int) -> None:
+        self.deployment = deployment
+        self.url = url
+        self.root = root
+        self.seed = seed
+        self.followers = [
+            Follower(url, random.Random(seed * 100 + number)) for number in range(FOLLOWERS)
+        ]
+        self.head = 0
+        self.answers: Counter[int] = Counter()
+        self.promised = 0
+
+    async def play(self, number: int, fault_name: str, seconds: float) -> list[str]:
+        """Play one round; return what is wrong."""
+        dice = random.Random(self.seed * 1_000_003 + number)
+        account, end = Account(), asyncio.Event()
+        folder = f"r{self.seed}-{number}"
+        writers = [
+            Writer(self.url, folder, f"w{n}", random.Random(dice.random()), account)
+            for n in range(WRITERS)
+        ]
+        working = [asyncio.ensure_future(writer.work(end)) for writer in writers]
+        await asyncio.sleep(dice.uniform(0, seconds))
+        await self.faults[fault_name](self.deployment, dice)
+        await asyncio.sleep(dice.uniform(0.2, seconds))
+        end.set()
+        outcomes = await asyncio.gather(*working, return_exceptions=True)
+        problems = [f"a writer failed: {o!r}" for o in outcomes if isinstance(o, BaseException)]
+        found, self.head = await judge(
+            self.url, self.root, folder, account, self.followers, self.head
+        )
+        self.answers.update(account.answers)
+        self.promised += len(account.promised)
+        return problems + found
+
+    async def run(self, count: int, seconds: float, faults: dict) -> int:
+        """Play rounds until the count, or the first that fails; return how many were good."""
+        self.faults = faults
+        following = [asyncio.ensure_future(follower.follow()) for follower in self.followers]
+        names, dice = sorted(faults), random.Random(self.seed)
+        good = 0
+        try:
+            for number in range(count):
+                name = dice.choice(names)
+                problems = await self.play(number, name, seconds)
+                if problems:
+                    print(f"seed {self.seed} round {number} {name}:", *problems[:12], sep="\n  ")
+                    print(self.deployment.logs(40))
+                    break
+                good += 1
+        finally:
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+        return good
+
+
+def run(options: argparse.Namespace) -> tuple[int, dict]:
+    """Run rounds as asked; return how many were good and figures."""
+    directory = Path(tempfile.mkdtemp(prefix="q-rounds-"))
+    rooms = ("edge", "sync", "sync", "sync") if options.topology == "three" else ("edge", "sync")
+    if options.topology == "all":
+        rooms = ROOMS
+    with contextlib.ExitStack() as stack:
+        if options.small_disk:
+            stack.enter_context(small_disk(directory))
+        prefix, address = [], "127.0.0.1"
+        if options.network:
+            prefix, address = stack.enter_context(network(options.seed))
+        port, root = free_port(), directory / "share"
+        sync = {
+            "handler": "file_sync", "root": str(root), "enable_upload": True,
+            "max_delete_files": 0, "max_delete_percent": 0, "content": options.content,
+        }  # fmt: skip
+        server = {"listen": [f"{address}:{port}"], "routes": [{"handle": [sync]}]}
+        document = {"apps": {"http": {"servers": {"sync": server}}}}
+        topology = "all" if options.topology == "all" else "split"
+        deployment = Deployment(
+            topology, document, directory, rooms=rooms, prefix=prefix, host=address
+        )
+        stack.enter_context(deployment)
+        rounds = Rounds(deployment, f"http://{address}:{port}", root, options.seed)
+        faults = faults_of(
+            options.topology, is_small_disk=options.small_disk, has_network=options.network
+        )
+        if options.fault:
+            faults = {name: fault for name, fault in faults.items() if options.fault in name}
+        started = time.monotonic()
+        good = asyncio.run(rounds.run(options.rounds, options.seconds, faults))
+        starts = sum(member.starts for member in deployment.members.values())
+        return good, {
+            "topology": options.topology, "content": options.content, "seed": options.seed,
+            "rounds": good, "of": options.rounds, "operations": rounds.head,
+            "contents_promised": rounds.promised, "answers": dict(sorted(rounds.answers.items())),
+            "process_starts": starts, "seconds": round(time.monotonic() - started),
+            "resumed": sum(follower.sessions for follower in rounds.followers),
+        }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.rounds", description=__doc__)
+    parser.add_argument("--topology", default="all", choices=("all", "split", "three"))
+    parser.add_argument("--content", default="disk", choices=("disk", "bus"))
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--seconds", type=float, default=0.6, help="of writing before a fault, at most"
+    )
+    parser.add_argument(
+        "--small-disk", action="store_true", help="on a tmpfs that is filled (root)"
+    )
+    parser.add_argument("--network", action="store_true", help="in a namespace with loss (root)")
+    parser.add_argument("--fault", default="", help="only faults with this in their name")
+    options = parser.parse_args()
+    good, figures = run(options)
+    print(json.dumps(figures), flush=True)
+    sys.exit(0 if good == options.rounds else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What goes wrong in a round. Each fault is over, and what it needs is healed, when it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from quantum.testing.topology import Deployment, descendants
+
+Fault = Callable[[Deployment, random.Random], Awaitable[None]]
+
+BALLAST = "ballast"
+"""The file that fills the disk of the share, outside of it."""
+
+
+def _bus_pid(deployment: Deployment) -> int | None:
+    member = deployment.members.get("nats")
+    if member is not None:
+        return member.process.pid if member.process is not None else None
+    process = deployment.members["quantum"].process
+    for pid in descendants(process.pid) if process is not None and process.poll() is None else []:
+        if b"nats-server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    return None
+
+
+def _sync(deployment: Deployment, dice: random.Random) -> str:
+    names = [name for name in deployment.members if name.startswith("sync")]
+    return dice.choice(names) if names else "quantum"
+
+
+async def none(deployment: Deployment, dice: random.Random) -> None:
+    """Nothing goes wrong."""
+
+
+async def kill_sync(deployment: Deployment, dice: random.Random) -> None:
+    """SIGKILL, once or twice in a row."""
+    for _ in range(dice.choice([1, 1, 2])):
+        deployment.kill(_sync(deployment, dice))
+        await asyncio.sleep(dice.uniform(0, 0.8))
+
+
+async def kill_bus(deployment: Deployment, dice: random.Random) -> None:
+    pid = _bus_pid(deployment)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+async def kill_edge(deployment: Deployment, dice: random.Random) -> None:
+    deployment.kill("edge")
+
+
+async def kill_both(deployment: Deployment, dice: random.Random) -> None:
+    """The machine's processes go at once."""
+    await kill_bus(deployment, dice)
+    deployment.kill(_sync(deployment, dice))
+
+
+async def stop_sync(deployment: Deployment, dice: random.Random) -> None:
+    """SIGSTOP: alive for the kernel, dead for everybody else."""
+    member = deployment.member(_sync(deployment, dice))
+    member.signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(dice.uniform(0.3, 2.5))
+    finally:
+        member.signal(signal.SIGCONT)
+
+
+async def stop_bus(deployment: Deployment, dice: random.Random) -> None:
+    pid = _bus_pid(deployment)
+    if pid is None:
+        return
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(dice.uniform(0.3, 2.5))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def fill_disk(deployment: Deployment, dice: random.Random) -> None:
+    """The file system of the share, the chunks and the index is full for a moment."""
+    path = deployment.directory / BALLAST
+    with path.open("wb") as ballast:
+        try:
+            while True:
+                ballast.write(b"\0" * (1 << 20))
+                ballast.flush()
+        except OSError:
+            pass
+        await asyncio.sleep(dice.uniform(0.3, 1.5))
+        with contextlib.suppress(OSError):
+            ballast.truncate(0)
+    path.unlink()
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+async def lose_packets(deployment: Deployment, dice: random.Random) -> None:
+    """A fifth of the packets to the server is lost, and a tenth of those within it."""
+    rules = [
+        ["-i", "inside", "-m", "statistic", "--mode", "random", "--probability", "0.2"],
+        ["-i", "lo", "-p", "tcp", "-m", "statistic", "--mode", "random", "--probability", "0.1"],
+    ]
+    inside = deployment.prefix
+    for rule in rules:
+        _run(*inside, "iptables", "-A", "INPUT", *rule, "-j", "DROP")
+    try:
+        await asyncio.sleep(dice.uniform(0.5, 2.5))
+    finally:
+        _run(*inside, "iptables", "-F", "INPUT")
+
+
+async def cut_link(deployment: Deployment, dice: random.Random) -> None:
+    """Partition: the link is down."""
+    _run(*deployment.prefix, "ip", "link", "set", "inside", "down")
+    try:
+        await asyncio.sleep(dice.uniform(0.3, 3.0))
+    finally:
+        _run(*deployment.prefix, "ip", "link", "set", "inside", "up")
+
+
+def faults_of(topology: str, *, is_small_disk: bool, has_network: bool) -> dict[str, Fault]:
+    """Return the faults that a deployment can have."""
+    found: list[Fault] = [none, kill_sync, kill_sync, kill_bus, kill_both, stop_sync, stop_bus]
+    if topology != "all":
+        found.append(kill_edge)
+    if is_small_disk:
+        found += [fill_disk, fill_disk]
+    if has_network:
+        found += [lose_packets, lose_packets, cut_link, cut_link]
+    return {f"{fault.__name__}-{place}": fault for place, fault in enumerate(found)}
