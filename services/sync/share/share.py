@@ -341,8 +341,7 @@ class Share:
         self._settled = self.tree.head
         self._advanced.set()
         for each in applied:
-            for listener in self._listeners:
-                listener(each.seq, each.entry)
+            self._announce(each.seq, each.entry)
 
     async def _bring(self, seq: int, effect: Effect) -> Manifest | None:
         """Bring a content that came from elsewhere here, if the directory wants it."""
@@ -398,9 +397,15 @@ class Share:
             self._advanced.set()
 
     async def _record(self) -> None:
-        await self._persist(lambda: self.index.record_all(self._unrecorded))
-        self._unrecorded.clear()
+        recorded, self._unrecorded = self._unrecorded, []
+        await self._persist(lambda: self.index.record_all(recorded))
         self._settled = self.tree.head
+        for seq, entry, _ in recorded:  # a client may have come before the log was read
+            self._announce(seq, entry)
+
+    def _announce(self, seq: int, entry: ShareOperation) -> None:
+        for listener in self._listeners:
+            listener(seq, entry)
 
     # Its life.
 
