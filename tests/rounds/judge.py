@@ -121,7 +121,10 @@ def _folder_differs(root: Path, listed: dict[str, tuple[str, bool]]) -> list[str
         digest = "" if is_directory else hashlib.sha256(data).hexdigest()
         found[name] = (digest, is_directory)
     names = {name for name in found.keys() | listed.keys() if found.get(name) != listed.get(name)}
-    return [f"the folder differs at {name}" for name in sorted(names)]
+    return [
+        f"{name} is {found.get(name)} in the folder and {listed.get(name)} in the share"
+        for name in sorted(names)
+    ]
 
 
 def _losses(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import random
 import secrets
@@ -58,7 +59,7 @@ class Writer:
             while True:
                 try:
                     url = self._url + target
-                    async with self._session.request(method, url, **more) as answer:  # type: ignore[arg-type]
+                    async with self._session.request(method, url, **_streamed(more)) as answer:  # type: ignore[arg-type]
                         body = await answer.read()
                         if answer.status < 500 or answer.status == 507:
                             self._account.note(answer.status)
@@ -160,3 +161,9 @@ class Writer:
             self._versions.pop(path, None)
         else:
             self._versions[path] = f"v{current['version']}"
+
+
+def _streamed(more: dict[str, object]) -> dict[str, object]:
+    """Return the arguments of a request with its body as a file: aiohttp warns of long ones in memory."""
+    data = more.get("data")
+    return {**more, "data": io.BytesIO(data)} if isinstance(data, bytes) else more

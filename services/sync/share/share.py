@@ -135,6 +135,7 @@ class Share:
         """
         if seq <= self._settled:
             return True
+        await asyncio.sleep(0)  # a request's first step has no task, and the bus needs one
         try:
             last = (await self._stream.state())[2]
             if seq <= last:

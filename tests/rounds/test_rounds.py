@@ -1,0 +1,19 @@
+"""A few rounds of the long show: ``python -m tests.rounds`` plays as many as there is time for."""
+
+import argparse
+
+import pytest
+
+from tests.rounds.__main__ import run
+
+
+@pytest.mark.parametrize(("topology", "fault"), [("all", "kill_both"), ("three", "kill_sync")])
+@pytest.mark.timeout(180)
+def test_nothing_is_lost_torn_or_different_after_processes_were_killed(topology, fault):
+    options = argparse.Namespace(
+        topology=topology, content="disk", rounds=2, seed=4, seconds=0.5, small_disk=False,
+        network=False, fault=fault,
+    )  # fmt: skip
+    good, figures = run(options)
+    assert good == 2, figures
+    assert figures["contents_promised"] > 20
