@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,20 @@ def small_disk(directory: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "-l", str(directory)], check=False)
+
+
+def figures_of(deployment: Deployment) -> str:
+    """Return what each process says of its shares."""
+    said = []
+    for member in deployment.members.values():
+        with contextlib.suppress(OSError):
+            url = f"http://{member.ops}/metrics"
+            text = urllib.request.urlopen(url, timeout=3).read().decode() if member.ops else ""
+            wanted = ("quantum_sync_head{", "quantum_sync_clients ", "quantum_sync_pending")
+            said += [
+                f"{member.name} {line}" for line in text.splitlines() if line.startswith(wanted)
+            ]
+    return "\n".join(said)
 
 
 class Rounds:
@@ -111,6 +126,7 @@ class Rounds:
                 problems = await self.play(number, name, seconds)
                 if problems:
                     print(f"seed {self.seed} round {number} {name}:", *problems[:12], sep="\n  ")
+                    print(figures_of(self.deployment))
                     print(self.deployment.logs(40))
                     break
                 good += 1

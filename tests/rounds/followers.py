@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from dataclasses import dataclass, field
 
@@ -30,8 +29,12 @@ class Follower:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                try:
                     await self._follow_once(session)
+                except (aiohttp.ClientError, TimeoutError, OSError):
+                    pass  # the fault; go on from the cursor
+                except Exception as error:
+                    self.problems.append(f"follower: {error!r}")
                 await asyncio.sleep(0.1)
 
     async def _follow_once(self, session: aiohttp.ClientSession) -> None:

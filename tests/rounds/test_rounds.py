@@ -11,9 +11,9 @@ from tests.rounds.__main__ import run
 @pytest.mark.timeout(180)
 def test_nothing_is_lost_torn_or_different_after_processes_were_killed(topology, fault):
     options = argparse.Namespace(
-        topology=topology, content="disk", rounds=2, seed=4, seconds=0.5, small_disk=False,
+        topology=topology, content="disk", rounds=1, seed=4, seconds=0.5, small_disk=False,
         network=False, fault=fault,
     )  # fmt: skip
     good, figures = run(options)
-    assert good == 2, figures
-    assert figures["contents_promised"] > 20
+    assert good == 1, figures
+    assert figures["contents_promised"] > 5

@@ -248,12 +248,12 @@ class Client:
         if not self.principal.may_read:
             self.send(text_frame(protocol.error("a token is needed", "unauthorized")))
             return
+        if message.resume_from is not None and message.log in {None, self._hub.share.log_id}:
+            await self._hub.share.reach(message.resume_from)  # another replica may have told it
         self.client_id = self.principal.client or message.client_id
         if message.protocol < 2:
             self.send(_SUBSCRIBED)
             return
-        if message.resume_from is not None and message.log in {None, self._hub.share.log_id}:
-            await self._hub.share.reach(message.resume_from)
         self._resume(message, matches)
 
     def _resume(self, message: protocol.Subscribe, matches: Matches | None) -> None:

@@ -250,3 +250,26 @@ async def read(response):
     if isinstance(response.body, bytes):
         return response.body
     return b"".join([chunk async for chunk in response.body])
+
+
+async def test_a_subscriber_that_is_ahead_of_a_replica_is_waited_for_and_told_no_plain_operation(
+    deploy,
+):
+    async with deploy() as share:
+        await share.ask("PUT", "/api/dirs/a")
+        inner = share.handler._share
+        reach, gate = inner.reach, asyncio.Event()
+
+        async def slow(seq):
+            await gate.wait()
+            return await reach(seq)
+
+        inner.reach = slow
+        client = await share.connect()
+        client.send({"type": "Subscribe", "client_id": "x", "protocol": 2, "resume_from": 2})
+        await asyncio.sleep(0.05)
+        await share.ask("PUT", "/api/dirs/b")
+        await share.ask("PUT", "/api/dirs/c")
+        gate.set()
+        assert (await client.receive())["head"] == 3
+        assert (await client.receive())["seq"] == 3
