@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from quantum.connection.h2 import H2Stream
 from quantum.errors import BodyAborted
 from quantum.http.body import StreamBody
 from quantum.http.message import ByteStream
@@ -48,7 +49,7 @@ class H2Tunnel:
 
     def write_now(self, data: bytes) -> bool:
         """Send without waiting, if the peer keeps up."""
-        return self._stream.write_now(data)
+        return isinstance(self._stream, H2Stream) and self._stream.write_now(data)
 
     async def write_end(self) -> None:
         """End our direction."""
