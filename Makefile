@@ -40,7 +40,7 @@ e2e-compose: setup ## the end-to-end scenarios against `docker compose up` (need
 	$(BIN)/pytest -q tests/e2e -m compose
 
 conformance: setup ## every sentence for HTTP/1, 2 and 3, with bodies of a gibibyte too
-	$(BIN)/pytest -q tests/conformance -m "not compose"
+	$(BIN)/pytest -q tests/conformance tests/autobahn -m "not compose"
 
 bench: setup ## beside Caddy and nginx: requests/s, latency, CPU per request, ratios
 	$(BIN)/python -m bench

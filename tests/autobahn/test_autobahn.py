@@ -8,7 +8,7 @@ LONG = ("6.*", "9.*", "12.*", "13.*")
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("topology", ["all", "split"])
+@pytest.mark.parametrize("topology", [pytest.param("all", marks=pytest.mark.big), "split"])
 def test_no_case_is_worse_through_the_platform(topology: str, tmp_path) -> None:
     with ways((topology,)) as ports:
         found = {
