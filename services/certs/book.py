@@ -187,8 +187,8 @@ class CertificateBook:
     async def _have(self, name: str, plan: Plan) -> Material | None:
         now = self._context.clock.now()
         held = self._held.get(name)
-        if held is None:
-            held = await self._load(name, plan)
+        if held is None:  # while the disk is read, another may obtain it
+            held = await self._load(name, plan) or self._held.get(name)
         if held is not None and held.not_after > now and _is_signed_by(held, plan):
             return held
         if not plan.is_prompt:

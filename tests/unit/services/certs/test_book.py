@@ -299,3 +299,25 @@ async def test_a_renewed_file_is_picked_up_and_a_broken_one_is_not(world: World,
     assert (await world.book.find("x.test"))[1].fingerprint == second
     bucket = await world.context.bus.bucket(CERTIFICATES)
     assert (await bucket.get(key_of("x.test"))).value.fingerprint == second
+
+
+async def test_who_looks_on_the_disk_while_another_obtains_gets_what_was_obtained(world: World):
+    issuer = FakeIssuer(world)
+    load, looked, obtained = world.book._load, asyncio.Event(), asyncio.Event()
+
+    async def slow_load(name: str, plan: Plan) -> Any:
+        stored = await load(name, plan)
+        if not looked.is_set():
+            looked.set()
+            await obtained.wait()
+        return stored
+
+    world.book._load = slow_load
+    world.use("a.test", issuers=(issuer,))
+    first = asyncio.get_running_loop().create_task(world.book.find("a.test"))
+    await looked.wait()
+    assert (await world.book.find("a.test"))[1] is not None
+    obtained.set()
+    assert (await first)[1] is not None
+    await world.settled()
+    assert issuer.asked == ["a.test"]
