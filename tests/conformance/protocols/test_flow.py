@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import signal
 import time
+from collections.abc import Callable
 
 import pycurl
 import pytest
