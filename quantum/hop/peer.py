@@ -10,8 +10,9 @@ from quantum.hop.address import split_host, unix_path
 from quantum.hop.server import TRUSTED
 from quantum.tasks import TaskSet
 
-MAX_CONNECTIONS = 4
-"""Per process: one carries hundreds of requests, and the far end is one thread however many there are."""
+MAX_CONNECTIONS = 64
+"""Per process. Another is opened only when none has a free stream; with 512 streams each they carry more
+WebSockets than a process has descriptors, and requests never wait behind those."""
 CONNECT_SECONDS = 2.0
 FIRST_QUARANTINE = 0.1
 LAST_QUARANTINE = 5.0
@@ -64,16 +65,18 @@ class Peer:
 
         Callers at the same time share the attempt, so that a burst does not open a burst.
         """
-        usable = [c for c in self._connections if c.is_usable]
-        if len(usable) >= MAX_CONNECTIONS:
-            return min(usable, key=lambda c: c.open_streams)
-        if self._opening is None:
-            self._opening = self._tasks.start(self._open(), "connect")
-            self._opening.add_done_callback(self._opened)
-        outcome = await asyncio.shield(self._opening)
-        if isinstance(outcome, OSError):
-            raise UnreachableError(f"{self.address}: {outcome}") from outcome
-        return outcome
+        while True:
+            usable = [c for c in self._connections if c.is_usable]
+            if len(usable) >= MAX_CONNECTIONS:
+                return min(usable, key=lambda c: c.open_streams)
+            if self._opening is None:
+                self._opening = self._tasks.start(self._open(), "connect")
+                self._opening.add_done_callback(self._opened)
+            outcome = await asyncio.shield(self._opening)
+            if isinstance(outcome, OSError):
+                raise UnreachableError(f"{self.address}: {outcome}") from outcome
+            if outcome.is_ready or not outcome.is_usable:
+                return outcome  # one that is lost already fails the request where it is told best
 
     def _opened(self, _: asyncio.Task[H2Client | OSError]) -> None:
         self._opening = None

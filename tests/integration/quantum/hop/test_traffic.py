@@ -130,3 +130,30 @@ async def test_thousands_of_cancelled_requests_leave_the_connection_as_it_was(tm
         async with asyncio.timeout(20):
             assert len(await read_all(response.body, SIZE)) == SIZE
         assert len(far.server._connections) == 1
+
+
+async def test_thousands_that_wait_hold_nobody_up(tmp_path):
+    arrived, release = [], asyncio.Event()
+
+    async def answer(request):
+        if request.path == "/wait":
+            arrived.append(request)
+            await release.wait()
+        return Response.text(200, "ok")
+
+    async with deployment(tmp_path) as made:
+        near, far = await pair(made)
+        install(far, FunctionHandler(answer))
+
+        async def ask(path):
+            request = make_request()
+            request.path = path
+            return (await reach(near).handle(request)).status
+
+        waiting = [asyncio.create_task(ask("/wait")) for _ in range(3000)]
+        async with asyncio.timeout(30):
+            while len(arrived) < len(waiting):
+                await asyncio.sleep(0.05)
+            assert await ask("/") == 200
+        release.set()
+        assert await asyncio.gather(*waiting) == [200] * len(waiting)
