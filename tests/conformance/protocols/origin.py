@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 PIECE = bytes(range(256)) * 256
 """64 KiB; what ``/bytes/N`` sends, over and over."""
+DEAF_SECONDS = 2.0
+"""Longer than a client's figures need to come to rest."""
 
 
 @dataclass
@@ -217,7 +219,7 @@ class Exchange:
 
     async def deaf(self, *_: str) -> None:
         """Read nothing of the body for a while, then all of it."""
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(DEAF_SECONDS)
         await self.digest()
 
     async def endless(self, *_: str) -> None:

@@ -94,11 +94,11 @@ def test_a_large_request_passes_in_constant_memory(stage: Stage, protocol: str, 
 
 
 async def at_rest(figure: Callable[[], int]) -> int:
-    """Return a figure once it has stood still for longer than a busy machine keeps anybody waiting."""
+    """Return a figure once it has stood still for half a second."""
     since, seen = 0, -1
     for _ in range(150):
         since, seen = (since + 1, seen) if figure() == seen else (0, figure())
-        if since == 6:
+        if since == 5:
             return seen
         await asyncio.sleep(0.1)
     raise AssertionError(f"still moving: {seen}")

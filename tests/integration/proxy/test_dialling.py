@@ -170,7 +170,7 @@ async def test_the_other_family_is_tried_when_the_first_one_is_silent(monkeypatc
         return [(socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port))]
 
     monkeypatch.setattr(dialling, "_connect", silent_on_ipv6)
-    monkeypatch.setattr(dialling, "_targets", both)
+    monkeypatch.setattr(dialling, "targets_of", both)
     address = NetworkAddress.parse(f"name.test:{port}")
     began = asyncio.get_running_loop().time()
     with await open_socket(address, DialSettings(fallback_delay=0.05)) as sock:
