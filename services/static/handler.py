@@ -153,7 +153,7 @@ class FileServer:
         """Return the configured status; such an answer has the whole file: no ranges, no conditions."""
         assert self._status is not None
         text = self._status(request)
-        if not text.isdigit() or not 100 <= int(text) <= 999:
+        if not (text.isascii() and text.isdigit() and len(text) == 3 and text >= "100"):
             raise HttpError(500, f"status_code {text!r} is no status")
         return int(text)
 

@@ -31,6 +31,8 @@ LARGEST_COMMAND = 64 * 1024
 
 _CLIENT_ID = re.compile(rb"[!-~]{1,128}")
 _OP_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+"""What 64 bits hold: sequences of the log and of SQLite. Other scripts' digits are no numbers here."""
 _TAG = re.compile(r'\s*(?:W/)?"([^"]*)"\s*|\s*(\*)\s*')
 
 
@@ -106,7 +108,7 @@ class Call:
         """What the request demands of what is there."""
         headers = self.request.headers
         base = headers.get(b"sync-base")
-        if base is not None and not base.isdigit():
+        if base is not None and not _NUMBER.fullmatch(base.decode("latin-1")):
             raise Refused(400, "Sync-Base must be a sequence")
         return Condition(
             _tags(headers, b"if-match"),
@@ -130,10 +132,18 @@ class Call:
         value = self.request.headers.get(b"sync-modified")
         return rfc3339(received_ns) if value is None else modified_of(value.decode("latin-1"))
 
+    @property
+    def wanted_version(self) -> int | None:
+        """The version of the path that is asked for; None for the present one."""
+        text = self.query.get("version")
+        if text is not None and not _NUMBER.fullmatch(text):
+            raise Refused(400, "version must be a number")
+        return None if text is None else int(text)
+
     def number(self, name: str, default: int, most: int) -> int:
         """Return a number of the query from 1 to ``most``."""
         text = self.query.get(name, str(default))
-        if not text.isdigit() or not 1 <= int(text) <= most:
+        if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
             raise Refused(400, f"{name} must be a number from 1 to {most}")
         return int(text)
 

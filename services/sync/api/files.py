@@ -96,12 +96,10 @@ class Files:
         return await self._answer_content(call, node, representation)
 
     async def _version(self, call: Call, path: str) -> Node:
-        wanted = call.query.get("version")
+        wanted = call.wanted_version
         if wanted is not None:
-            if not wanted.isdigit():
-                raise Refused(400, "version must be a number")
-            await self._share.reach(int(wanted))
-            node = await asyncio.to_thread(version_at, self._share.index, path, int(wanted))
+            await self._share.reach(wanted)
+            node = await asyncio.to_thread(version_at, self._share.index, path, wanted)
         else:
             await self._share.look_at(path)
             node = self._share.tree.get(path)

@@ -99,13 +99,11 @@ class Pieces:
     async def read_manifest(self, call: Call) -> Response:
         """Answer ``GET /api/manifests/P``."""
         path = call.path
-        wanted = call.query.get("version")
+        wanted = call.wanted_version
         node = self._share.tree.get(path)
         if wanted is not None:
-            if not wanted.isdigit():
-                raise Refused(400, "version must be a number")
-            await self._share.reach(int(wanted))
-            node = await asyncio.to_thread(version_at, self._share.index, path, int(wanted))
+            await self._share.reach(wanted)
+            node = await asyncio.to_thread(version_at, self._share.index, path, wanted)
         if node is None or node.is_directory:
             raise NotThere(f"file {path}")
         manifest = await self._contents.manifest(node.hash, node.size)

@@ -69,13 +69,13 @@ class Tus:
         if not is_partial:
             call.require_change(path)
         made = self._uploads.make(call, path, length, "tus")
-        match = given.get("if_match")
+        match, base = given.get("if_match"), given.get("base", "")
         changes = {
             "metadata": text,
             "is_partial": is_partial,
             "makes_copy": made.makes_copy or given.get("on_conflict") == "copy",
             "if_match": made.if_match if match is None else [_TAG.sub(r"\1", match)],
-            "base": int(given["base"]) if given.get("base", "").isdigit() else made.base,
+            "base": int(base) if re.fullmatch("[0-9]{1,18}", base) else made.base,
             "modified": given.get("modified"),
             "client": call.principal.client or given.get("client_id") or made.client,
         }

@@ -2,6 +2,9 @@
 
 import json
 import os
+from urllib.parse import quote
+
+import pytest
 
 from quantum.bus.memory import MemoryBus, MemoryServer
 
@@ -145,3 +148,12 @@ async def test_what_retention_dropped_is_gone_and_said_to_be(deploy, tmp_path):
         assert again.handler._share.index.first() >= 9
     for each in (one, two, server):
         await each.aclose()
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1", "\u00b2", "9" * 19, "9" * 5000])
+async def test_a_version_that_is_no_number_is_refused(deploy, number):
+    async with deploy() as share:
+        await put(share, "a", b"1")
+        for place in ("files", "manifests"):
+            answer = await share.ask("GET", f"/api/{place}/a?version={quote(number)}")
+            assert answer.status == 400
