@@ -158,7 +158,11 @@ def test_a_client_that_replaces_what_it_did_not_look_at_is_caught(monkeypatch):
 
 def test_a_client_that_names_many_files_before_they_are_durable_is_caught(monkeypatch):
     monkeypatch.setattr(SimulatedCalls, "sync_all", lambda self, path: self._disk.sync())
-    assert first_failure()
+    names = ("a", "b", "x.txt", "d/a", "d/b")
+    writes = [[0.0, "write", 1, name, f"what {name} says"] for name in names]
+    steps = [[0.0, "cut", 0], *writes, [2.0, "heal", 0]]
+    rules = Rules(power=True, many=True)
+    assert killed_everywhere(History("together", rules, steps))[1]
 
 
 def test_a_client_that_trusts_the_rest_of_a_broken_download_is_caught(monkeypatch):
