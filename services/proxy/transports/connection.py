@@ -134,6 +134,9 @@ class Connection(asyncio.Protocol):
         if self._lost:
             raise UpstreamFailed(Stage.SENT, "connection closed while the request was sent")
         self.transport.write(data)
+        if self.transport.is_closing():
+            # The loop tells the loss; a body that never waits would hold it up for ever.
+            await asyncio.sleep(0)
         if self._paused:
             await self._drain()
 
