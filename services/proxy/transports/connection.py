@@ -24,8 +24,8 @@ from quantum.wire.h1.response import BadResponse, ResponseReader
 from services.proxy.transports.failure import Stage, UpstreamFailed
 from services.proxy.transports.fastcgi.reply import ReplyReader
 
-LAST_WORDS_BYTES = 64 * 1024
-"""Read at a time of what a peer said before it reset the connection."""
+LAST_WORDS_BYTES = 1024 * 1024
+"""Read at most of what a peer said before it reset the connection: a refusal, not a download."""
 
 
 @dataclass(frozen=True)
@@ -224,11 +224,10 @@ class Connection(asyncio.Protocol):
         if self.stream is not None:
             self.stream.fail(BodyAborted("upstream closed the tunnel"))
         elif not self._answered:
-            if error is not None:
-                self._hear_last_words()
             if error is None:
                 self._ended()
             else:
+                self._hear_last_words()
                 self.fail(self._broken(f"connection lost: {error}"))
         self.resume_writing()
         self._tell_owner()
@@ -245,7 +244,7 @@ class Connection(asyncio.Protocol):
         try:
             with socket.socket(fileno=os.dup(sock.fileno())) as twin:
                 twin.setblocking(False)
-                while not self._answered and (data := twin.recv(LAST_WORDS_BYTES)):
+                if data := twin.recv(LAST_WORDS_BYTES):
                     self.data_received(data)
         except OSError:
             return  # that was all

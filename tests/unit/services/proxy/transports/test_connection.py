@@ -1,9 +1,13 @@
 """One HTTP/1.1 connection to an upstream, over a transport that breaks."""
 
 import asyncio
+import socket
 
 import pytest
 
+from quantum.errors import BodyAborted
+from quantum.http.body import read_all
+from services.proxy.transports import connection as connection_module
 from services.proxy.transports.connection import Connection, Limits
 from services.proxy.transports.failure import UpstreamFailed
 
@@ -41,3 +45,21 @@ async def test_a_body_that_never_waits_hears_of_the_loss():
     assert transport.written == 2
     with pytest.raises(UpstreamFailed):
         await answer
+
+
+async def test_of_what_came_before_a_reset_no_more_than_a_refusal_is_read(monkeypatch):
+    monkeypatch.setattr(connection_module, "LAST_WORDS_BYTES", 100)
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 900\r\n\r\n" + b"x" * 900)
+        connection = Connection(asyncio.get_running_loop(), Limits(65536), lambda lost: None)
+        transport = Broken(connection)
+        transport.get_extra_info = {"socket": near}.get
+        connection.connection_made(transport)
+        answer = connection.begin("POST", b"POST / HTTP/1.1\r\n\r\n", False, None, 0)
+        connection.connection_lost(ConnectionResetError())
+        response = await answer
+        assert response.status == 403
+        with pytest.raises(BodyAborted):
+            await read_all(response.body, 1000)
+        assert len(near.recv(2000)) > 800
