@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 
 PIECE = bytes(range(256)) * 256
 """64 KiB; what ``/bytes/N`` sends, over and over."""
-DEAF_SECONDS = 2.0
-"""Longer than a client's figures need to come to rest."""
 
 
 @dataclass
@@ -43,11 +41,16 @@ class Origin:
     def __init__(self) -> None:
         self.port = 0
         self.seen: defaultdict[str, Seen] = defaultdict(Seen)
+        self.heard: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         started = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
         self._thread.start()
         started.wait(10)
+
+    def hear(self, target: str) -> None:
+        """Let the deaf exchange of a path go on."""
+        self._loop.call_soon_threadsafe(self.heard[target].set)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -75,7 +78,14 @@ class Origin:
                 fields = [(n, v.strip()) for n, _, v in (one.partition(":") for one in lines)]
                 seen = self.seen[target]
                 seen.heads.append(fields)
-                exchange = Exchange(reader, writer, seen, method, {n.lower(): v for n, v in fields})
+                exchange = Exchange(
+                    reader,
+                    writer,
+                    seen,
+                    method,
+                    {n.lower(): v for n, v in fields},
+                    self.heard[target],
+                )
                 await getattr(exchange, target.split("/")[1].replace("-", "_"))(
                     *target.split("/")[2:]
                 )
@@ -99,6 +109,7 @@ class Exchange:
     seen: Seen
     method: str
     fields: dict[str, str]
+    heard: asyncio.Event
     keeps: bool = True
     trailers: dict[str, str] = field(default_factory=dict)
 
@@ -218,8 +229,8 @@ class Exchange:
         raise ConnectionResetError
 
     async def deaf(self, *_: str) -> None:
-        """Read nothing of the body for a while, then all of it."""
-        await asyncio.sleep(DEAF_SECONDS)
+        """Read nothing of the body until told to, then all of it."""
+        await self.heard.wait()
         await self.digest()
 
     async def endless(self, *_: str) -> None:

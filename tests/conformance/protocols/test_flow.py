@@ -127,6 +127,7 @@ async def test_an_upstream_that_does_not_read_stops_the_client(
     asked = asyncio.create_task(client.request("POST", f"/deaf/{token}", body=body))
     await eventually(lambda: stage.origin.seen[f"/deaf/{token}"].heads)
     assert await at_rest(lambda: body.pulled) <= KERNEL
+    stage.origin.hear(f"/deaf/{token}")
     reply = await asyncio.wait_for(asked, 60)
     assert b'"length": %d' % (32 * MIB) in await reply.read()
     assert stage.peak() - before < BOUND

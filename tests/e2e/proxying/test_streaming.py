@@ -54,9 +54,8 @@ def test_a_client_that_leaves_ends_the_stream_upstream(site, streams):
 
 def test_early_hints_come_before_the_answer(site):
     with open_raw(site.port, GET.format("/stream/hints")) as sock:
-        began = time.monotonic()
         head = read_until(sock, b"\r\n\r\n")
-        assert time.monotonic() - began < 0.15
+        assert b"200 OK" not in head
         assert head.startswith(b"HTTP/1.1 103 ")
         assert b"</a.css>" in head
         assert b"200 OK" in read_until(sock, b"ok", head)

@@ -22,7 +22,7 @@ from services.catalog import parse
 from services.edge.service import EdgeService
 
 Answer = Callable[[Request], Awaitable[Response]]
-SECONDS = 5.0
+SECONDS = 15.0
 
 
 class Function:

@@ -137,7 +137,7 @@ async def test_what_a_script_flushes_comes_before_it_is_done(php):
     response = await php.ask(path="/index.php/slow")
     began = asyncio.get_running_loop().time()
     assert await anext(response.body) == b"first"
-    assert asyncio.get_running_loop().time() - began < 0.5
+    assert asyncio.get_running_loop().time() - began < 1.5
     assert await text(response) == "second"
 
 

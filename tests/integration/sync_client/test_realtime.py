@@ -39,7 +39,7 @@ def test_a_saved_file_is_on_the_other_side_in_a_moment(clients):
         time.sleep(0.03)
     times.sort()
     print(f"save to applied: p50 {times[15] * 1000:.0f} ms, worst of 30 {times[-1] * 1000:.0f} ms")
-    assert times[15] < 0.5
+    assert times[15] < 5  # by the event, not by the next rescan
     (one / "live-0").unlink()
     (one / "live-1").rename(one / "renamed")
     (two / "made").mkdir()

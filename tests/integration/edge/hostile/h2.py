@@ -28,7 +28,7 @@ ENABLE_CONNECT, NO_PRIORITIES = 8, 9
 
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
 POST = [(b":method", b"POST"), *GET[1:]]
-SECONDS = 5.0
+SECONDS = 15.0
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:

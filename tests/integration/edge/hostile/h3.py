@@ -33,7 +33,7 @@ GET = [
     (b":path", b"/"),
 ]
 POST = [(b":method", b"POST"), *GET[1:]]
-SECONDS = 5.0
+SECONDS = 15.0
 
 
 def number(value: int) -> bytes:

@@ -41,7 +41,7 @@ async def test_a_body_that_stops_coming_is_408_over_http_2(hurried: Edge, dial: 
     began = time.monotonic()
     await peer.until(lambda f: f.kind == h2.HEADERS and f.stream == 1)
     assert peer.status(1) == 408
-    assert 0.5 < time.monotonic() - began < 4
+    assert 0.5 < time.monotonic() - began < 15
     peer.send(h2.headers(3))
     await peer.until(lambda f: f.stream == 3 and f.flags & h2.END_STREAM)
     assert peer.status(3) == 200  # the others of the connection go on
@@ -88,7 +88,7 @@ async def test_a_client_that_never_asks_is_gone_with_the_time_for_a_head(
     await client.send(first)
     began = time.monotonic()
     await client.rest()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15
 
 
 async def test_a_head_that_never_ends_is_gone_too(hurried: Edge, dial: Dial) -> None:
@@ -97,7 +97,7 @@ async def test_a_head_that_never_ends_is_gone_too(hurried: Edge, dial: Dial) -> 
     began = time.monotonic()
     await peer.rest()
     assert peer.goaway == h2.ENHANCE_YOUR_CALM
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15
     assert counted(hurried) == {"read_header": 1}
 
 

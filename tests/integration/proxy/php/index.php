@@ -10,7 +10,7 @@ switch ($_SERVER['PATH_INFO'] ?: basename($path)) {
         echo 'first';
         while (ob_get_level()) { ob_end_flush(); }
         flush();
-        usleep(700000);
+        usleep(1600000);
         echo 'second';
         break;
     case '/redirect':
