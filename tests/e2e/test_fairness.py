@@ -88,7 +88,7 @@ def test_processes_that_balance_by_themselves_share_fairly_together(topology, ca
         with Deployment(kind, document(port, fleets), extra=extra, rooms=rooms) as deployment:
             for name in POLICIES:
                 asyncio.run(ask_many(port, name))
-            busy = _processes_that_worked(deployment)
+            _await_that_all_worked(deployment, processes)
     finally:
         fleet.close()
     for name, backends in fleets.items():
