@@ -3,7 +3,8 @@
 At the end of the quiet phase one upstream is killed, one hangs, one answers 500 to 30 %, one is slow by two
 seconds. Then: how many errors reach clients until all are found out (detection), after that (steady), and what
 becomes of the shares when all are well again (recovery). The load never waits for answers: a request is counted
-from the moment it was due. ``--scenario`` also kills the health rooms or NATS with the upstreams.
+from the moment it was due. ``--scenario`` with the upstreams also kills the health rooms or NATS, stops one of the
+two proxies (SIGSTOP), or cuts it off, from everything or from NATS alone (a network namespace: root).
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quantum.testing.network import apart
 from quantum.testing.topology import Deployment, free_port
 
 MODES = ("refuse", "hang", "bad", "slow", "ok")
@@ -33,7 +36,11 @@ MODES = ("refuse", "hang", "bad", "slow", "ok")
 DETECTION_SECONDS = 6.0
 """By then everything must be known: two timeouts of two seconds, the slow one's answers, a check's round."""
 ROOMS = ("edge", "proxy", "proxy", "health", "health", "admin")
-SCENARIOS = ("none", "one-health", "health", "nats", "health-and-nats")
+SCENARIOS = ("none", "one-health", "health", "nats", "health-and-nats", "frozen", "cut", "cut-nats")
+CUT_SECONDS = 10.0
+"""By then a proxy that says nothing must be given up: three times the hop's patience, and a moment."""
+REPLICA = "proxy-2"
+"""The proxy that is stopped or cut off."""
 TIMEOUT = 15.0
 
 
@@ -60,7 +67,7 @@ async def upstream(name: str, port: int, mode: str) -> None:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port, backlog=1024)
+    server = await asyncio.start_server(serve, "0.0.0.0", port, backlog=1024)
     await server.serve_forever()
 
 
@@ -149,7 +156,7 @@ class Load:
     """An open loop of GET requests over kept connections."""
 
     def __init__(self, port: int, rate: int) -> None:
-        self._port = port
+        self.port = port
         self._rate = rate
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -187,7 +194,7 @@ class Load:
 
     async def _exchange(self) -> tuple[int, str]:
         pair = self._idle.pop() if self._idle else None
-        reader, writer = pair or await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = pair or await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(b"GET / HTTP/1.1\r\nHost: chaos.example\r\n\r\n")
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -206,11 +213,11 @@ class Load:
 # The scenario.
 
 
-def document(port: int, ports: list[int], remember: float) -> dict[str, Any]:
+def document(port: int, upstreams: list[str], remember: float) -> dict[str, Any]:
     """Return the configuration; failures are held against an upstream for ``remember`` seconds."""
     proxy = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": f"127.0.0.1:{p}"} for p in ports],
+        "upstreams": [{"dial": address} for address in upstreams],
         "load_balancing": {
             "selection_policy": {"policy": "round_robin"},
             "retries": 4,
@@ -282,36 +289,55 @@ def figures(name: str, outcomes: list[Outcome]) -> Figures:
 
 
 def strike(deployment: Deployment, scenario: str) -> None:
-    """Kill what the scenario names, for good, a moment before the upstreams get into trouble."""
+    """Do what the scenario names, a moment before the upstreams get into trouble; kills are for good."""
+    place = deployment.apart.get(REPLICA)
     if scenario.startswith("health"):
         for name in [n for n in deployment.members if n.startswith("health")]:
             deployment.end(name)
     elif scenario == "one-health":
         deployment.end("health")
-    if scenario.endswith("nats"):
+    elif scenario == "frozen":
+        deployment.member(REPLICA).signal(signal.SIGSTOP)
+    elif scenario == "cut" and place is not None:
+        place.cut()
+    elif scenario == "cut-nats" and place is not None:
+        place.cut_from(deployment.nats_port)
+    if scenario.endswith("and-nats") or scenario == "nats":
         deployment.end("nats")
+
+
+def relent(deployment: Deployment, scenario: str) -> None:
+    """Let a replica come back."""
+    if scenario == "frozen":
+        deployment.member(REPLICA).signal(signal.SIGCONT)
+    for place in deployment.apart.values():
+        place.mend()
 
 
 def run(
     topology: str, scenario: str, plan: Plan, say: Callable[[str], None] = print
 ) -> dict[str, Figures]:
     """Run one scenario; return the phases by name."""
-    upstreams, port = Upstreams(), free_port()
-    for index in range(len(MODES)):
-        upstreams.start(index)
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    try:
-        with Deployment(
-            topology, document(port, upstreams.ports, plan.trouble + 2), folder, rooms=ROOMS
-        ) as deployment:
-            time.sleep(1.5)
-            found = asyncio.run(
-                _phases(deployment, upstreams, scenario, Load(port, plan.rate), plan)
+    with ExitStack() as stack:
+        places = {}
+        if scenario.startswith("cut"):
+            places[REPLICA] = stack.enter_context(apart())
+        host = places[REPLICA].here if places else "127.0.0.1"
+        upstreams = stack.enter_context(closing(Upstreams()))
+        for index in range(len(MODES)):
+            upstreams.start(index)
+        load = Load(free_port(), plan.rate)
+        addresses = [f"{host}:{port}" for port in upstreams.ports]
+        deployment = stack.enter_context(
+            Deployment(
+                topology, document(load.port, addresses, plan.trouble + 2),
+                Path(tempfile.mkdtemp(prefix="chaos-")), rooms=ROOMS, apart=places,
             )
-    finally:
-        upstreams.close()
+        )  # fmt: skip
+        time.sleep(1.5)
+        found = asyncio.run(_phases(deployment, upstreams, scenario, load, plan))
     say(
-        f"\n{topology}, killed with the upstreams: {scenario}; {plan.rate} requests/s, round robin over 5"
+        f"\n{topology}, trouble besides the upstreams': {scenario}; {plan.rate} requests/s, round robin over 5"
     )
     say(
         f"{'phase':11}{'requests':>8}{'errors':>8}{'p50 ms':>9}{'p99 ms':>9}{'worst':>9}  answers by upstream"
@@ -334,12 +360,15 @@ async def _phases(
     troubled = loop.time()
     await asyncio.sleep(plan.trouble)
     healing = loop.time()
+    await asyncio.to_thread(relent, deployment, scenario)
     await asyncio.to_thread(upstreams.heal)
     load.end = loop.time() + plan.recovery
     await running
+    is_silent = scenario in {"frozen", "cut"}
+    known = troubled + (CUT_SECONDS if is_silent else DETECTION_SECONDS)
     borders = {
-        "quiet": (began, struck), "detection": (struck, troubled + DETECTION_SECONDS),
-        "steady": (troubled + DETECTION_SECONDS, healing), "recovery": (healing, math.inf),
+        "quiet": (began, struck), "detection": (struck, known),
+        "steady": (known, healing), "recovery": (healing, math.inf),
     }  # fmt: skip
     return {
         name: figures(name, [o for o in load.outcomes if start <= o.due < end])

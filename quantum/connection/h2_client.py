@@ -123,8 +123,11 @@ class H2Client(H2Connection):
         settings: H2Settings,
         loop: asyncio.AbstractEventLoop,
         on_lost: Callable[[H2Client], None] | None = None,
+        silence: float = PING_SECONDS,
     ) -> None:
+        """``silence`` is how long (s) the peer may say nothing before it is asked for a sign of life."""
         super().__init__("client", settings, loop)
+        self._silence = silence
         self._on_lost = on_lost
         self._streams: dict[int, ClientStream] = {}
         self._answered: list[ClientStream] = []
@@ -369,7 +372,7 @@ class H2Client(H2Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(PING_SECONDS, self._check_life)
+        self._timer = self.loop.call_later(self._silence, self._check_life)
 
     def data_received(self, data: bytes) -> None:
         """Read."""
@@ -389,7 +392,7 @@ class H2Client(H2Connection):
             self.codec.ping()
             self.wake()
         self._was_heard = False
-        self._timer = self.loop.call_later(PING_SECONDS, self._check_life)
+        self._timer = self.loop.call_later(self._silence, self._check_life)
 
     def lost(self, failure: Exception) -> None:
         """Fail everything."""

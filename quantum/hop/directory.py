@@ -100,16 +100,15 @@ class Directory:
         """Return a live process of ``room``: of the two whose turn it is, the one with less to do.
 
         Two looked at in turn share nearly as well as all, and cost the same however many there are.
-        One that failed a moment ago is taken only when there is no other, since it may be back.
+        One that was lost is taken only when there is no other, since it may be back.
         """
         peers = self._rooms.get(room)
         if not peers:
             return None
         if len(peers) == 1:
             return None if peers[0] in tried else peers[0]
-        now = asyncio.get_running_loop().time()
         left = [p for p in peers if p not in tried] if tried else peers
-        live = [p for p in left if now >= p.quarantined_until] or left
+        live = [p for p in left if not p.is_lost] or left
         if not live:
             return None
         self._turn = turn = self._turn + 1

@@ -14,9 +14,12 @@ MAX_CONNECTIONS = 64
 """Per process. Another is opened only when none has a free stream; with 512 streams each they carry more
 WebSockets than a process has descriptors, and requests never wait behind those."""
 CONNECT_SECONDS = 2.0
-FIRST_QUARANTINE = 0.1
-LAST_QUARANTINE = 5.0
-"""How long a process that could not be reached is left alone: at first, and at most (it doubles)."""
+SILENCE_SECONDS = 3.0
+"""A process that says nothing for so long is asked for a sign of life, and given up after as long again:
+a machine that is cut off is found out within nine seconds. Shorter, and a busy one would look so."""
+FIRST_PAUSE = 0.1
+LAST_PAUSE = 5.0
+"""Between attempts to reach a process that was lost: at first, and at most (it doubles)."""
 
 
 class UnreachableError(QuantumError):
@@ -33,9 +36,11 @@ class Peer:
         self._tasks = tasks
         self._connections: list[H2Client] = []
         self._opening: asyncio.Task[H2Client | OSError] | None = None
-        self.quarantined_until = 0.0
-        """It failed a moment ago: until then, in the loop's time, others are preferred."""
-        self._quarantine = 0.0
+        self.is_lost = False
+        """It could not be reached: others are preferred until it was, which is tried without requests."""
+        self._pause = FIRST_PAUSE
+        self._is_closed = False
+        self._returning: asyncio.TimerHandle | None = None
 
     @property
     def in_flight(self) -> int:
@@ -44,12 +49,6 @@ class Peer:
         if len(connections) == 1:
             return connections[0].open_streams
         return sum(c.open_streams for c in connections)
-
-    def quarantine(self, now: float) -> None:
-        """Leave it alone for a while, longer each time until it answers again."""
-        self._quarantine = min(LAST_QUARANTINE, max(FIRST_QUARANTINE, 2 * self._quarantine))
-        self.quarantined_until = now + self._quarantine
-        self.known.clear()
 
     def ready(self) -> H2Client | None:
         """Return a connection with a free stream, without waiting."""
@@ -83,7 +82,7 @@ class Peer:
 
     async def _open(self) -> H2Client | OSError:
         loop = asyncio.get_running_loop()
-        client = H2Client(TRUSTED, loop, on_lost=self._lost)
+        client = H2Client(TRUSTED, loop, self._lost, SILENCE_SECONDS)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 path = unix_path(self.address)
@@ -95,21 +94,44 @@ class Peer:
                 await client.ready()
         except OSError as error:  # TimeoutError is one
             client.close()
+            self._leave_alone()
             return error
         except (RequestFailed, ValueError) as failure:
+            self._leave_alone()
             return ConnectionResetError(str(failure))
-        self._quarantine = 0.0
-        self.quarantined_until = 0.0
+        self.is_lost = False
+        self._pause = FIRST_PAUSE
         self._connections.append(client)
+        if self._is_closed:
+            client.leave()
         return client
 
     def _lost(self, client: H2Client) -> None:
         if client in self._connections:
             self._connections.remove(client)
-            if not client.is_leaving:
-                self.quarantine(client.loop.time())
+            if not (client.is_leaving or self._connections):
+                self._leave_alone()
+
+    def _leave_alone(self) -> None:
+        """Try again in a moment, later each time; no request waits for that unless all are lost."""
+        self.is_lost = True
+        self.known.clear()
+        if self._returning is not None:
+            self._returning.cancel()
+        if not self._is_closed:
+            loop = asyncio.get_running_loop()
+            self._returning = loop.call_later(self._pause, self._return)
+            self._pause = min(LAST_PAUSE, 2 * self._pause)
+
+    def _return(self) -> None:
+        if self.is_lost and self._opening is None:
+            self._opening = self._tasks.start(self._open(), "return")
+            self._opening.add_done_callback(self._opened)
 
     def close(self) -> None:
         """Send no more requests; connections close when those under way are done."""
+        self._is_closed = True
+        if self._returning is not None:
+            self._returning.cancel()
         for connection in list(self._connections):
             connection.leave()

@@ -116,7 +116,6 @@ class RemoteHandler:
                 patience = patience or _Patience(request.deadline)
                 await self._wait_for_revision(request, patience)
             except UnreachableError:
-                peer.quarantine(asyncio.get_running_loop().time())
                 tried.add(peer)
             except TimeoutError as error:
                 raise HttpError(504, f"room {self._address.room}: {error}") from error

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quantum.testing.network import Apart
+
 ROOMS = ("certs", "health", "proxy", "static", "sync", "edge", "admin")
 START_SECONDS = 40.0
 """How long a deployment may take to be ready: eight interpreters on two busy cores."""
@@ -105,7 +107,11 @@ class Deployment:
     """What every command begins with: ``ip netns exec NAME``."""
     host: str = "127.0.0.1"
     """Where the ops endpoints listen."""
+    apart: dict[str, Apart] = field(default_factory=dict)
+    """Members that run on another machine, so to say, in topology split: name to namespace."""
     members: dict[str, Member] = field(default_factory=dict)
+    nats_port: int = 0
+    """In topology split."""
     _stopping: bool = False
     _keeper: threading.Thread | None = None
 
@@ -217,10 +223,13 @@ class Deployment:
             member.process.wait()
 
     def _add_quantum(self, name: str, flags: list[str]) -> None:
-        ops = f"{self.host}:{free_port()}"
+        place = self.apart.get(name)
+        ops = f"{place.there if place else self.host}:{free_port()}"
         data = self.directory / name
+        if place is not None:
+            flags = [*flags, "--hop", f"{place.there}:{free_port()}"]
         command = [
-            *self.prefix, sys.executable, "-m", "services", "run", "-c", str(self.directory / "config.json"),
+            *(place.prefix if place else self.prefix), sys.executable, "-m", "services", "run", "-c", str(self.directory / "config.json"),
             "--data-dir", str(data), "--ops", ops, *flags, *self.extra,
         ]  # fmt: skip
         member = Member(name, command, self.directory / f"{name}.log", ops=ops)
@@ -228,10 +237,11 @@ class Deployment:
         member.start()
 
     def _add_nats(self) -> str:
-        port = free_port()
+        port = self.nats_port = free_port()
+        host = next((place.here for place in self.apart.values()), "127.0.0.1")
         config = self.directory / "nats.conf"
         config.write_text(
-            f'listen: "127.0.0.1:{port}"\n'
+            f'listen: "{host}:{port}"\n'
             f'jetstream {{ store_dir: "{self.directory}/nats", sync_interval: always }}\n'
         )
         binary = Path(sys.executable).parent / "nats-server"
@@ -239,7 +249,7 @@ class Deployment:
         member = Member("nats", command, self.directory / "nats.log")
         self.members["nats"] = member
         member.start()
-        return f"nats://127.0.0.1:{port}"
+        return f"nats://{host}:{port}"
 
     def _keep_running(self) -> None:
         """Start again what died, after a moment, as ``restart: unless-stopped`` does."""

@@ -89,7 +89,7 @@ class Shares:
             (config.history_age, config.history_operations),
         )
         hub = Hub(share, self.clock, self.metrics)
-        share.listen(hub.announce)
+        share.listen(hub.announce, hub.part)
         share.start()
         hub.start()
         return _Running(share, hub)

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from quantum.testing.network import apart
 from quantum.testing.topology import ROOMS, Deployment, free_port
 from tests.rounds.faults import faults_of
 from tests.rounds.followers import Follower
@@ -26,28 +26,6 @@ from tests.rounds.writers import Account, Writer
 WRITERS, FOLLOWERS = 4, 2
 DISK = "96m"
 """The disk of ``--small-disk``: enough for a share, its chunks and a bus of some hundred rounds."""
-
-
-@contextlib.contextmanager
-def network(seed: int) -> Iterator[tuple[list[str], str]]:
-    """A namespace for the server, and the address where it is reached."""
-    name, third = f"rounds-{os.getpid()}", seed % 200
-    address = f"10.91.{third}.2"
-    commands = [
-        f"ip netns add {name}",
-        f"ip link add o{os.getpid()} type veth peer name inside netns {name}",
-        f"ip addr add 10.91.{third}.1/24 dev o{os.getpid()}",
-        f"ip link set o{os.getpid()} up",
-        f"ip -n {name} addr add {address}/24 dev inside",
-        f"ip -n {name} link set inside up",
-        f"ip -n {name} link set lo up",
-    ]
-    try:
-        for command in commands:
-            subprocess.run(command.split(), check=True, capture_output=True)
-        yield ["ip", "netns", "exec", name], address
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
 @contextlib.contextmanager
@@ -148,7 +126,8 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
             stack.enter_context(small_disk(directory))
         prefix, address = [], "127.0.0.1"
         if options.network:
-            prefix, address = stack.enter_context(network(options.seed))
+            namespace = stack.enter_context(apart())
+            prefix, address = namespace.prefix, namespace.there
         port, root = free_port(), directory / "share"
         sync = {
             "handler": "file_sync", "root": str(root), "enable_upload": True,

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.rounds.followers import Follower
+from tests.rounds.patience import PAUSE_SECONDS, Patience
 from tests.rounds.writers import Account
 
 SETTLE_SECONDS = 40.0
@@ -18,15 +19,17 @@ SETTLE_SECONDS = 40.0
 
 async def _get(session: aiohttp.ClientSession, method: str, url: str, **more: object) -> object:
     """Ask until there is an answer."""
-    async with asyncio.timeout(SETTLE_SECONDS):
-        while True:
-            try:
-                async with session.request(method, url, **more) as answer:  # type: ignore[arg-type]
-                    if answer.status == 200:
-                        return json.loads(await answer.read())
-            except (aiohttp.ClientError, TimeoutError, OSError):
-                pass
-            await asyncio.sleep(0.1)
+    patience, last = Patience(SETTLE_SECONDS), "nothing was asked"
+    while not patience.is_over:
+        try:
+            async with session.request(method, url, **more) as answer:  # type: ignore[arg-type]
+                if answer.status == 200:
+                    return json.loads(await answer.read())
+                last = f"{answer.status} {await answer.text()}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            last = repr(error)
+        await asyncio.sleep(0.1)
+    raise TimeoutError(f"{method} {url}: {last}")
 
 
 async def judge(
@@ -34,7 +37,7 @@ async def judge(
 ) -> tuple[list[str], int]:
     """Return what is wrong, and the head."""
     problems = [problem for follower in followers for problem in follower.problems]
-    timeout = aiohttp.ClientTimeout(total=15)
+    timeout = aiohttp.ClientTimeout(total=PAUSE_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         operations, head = await _log(session, url, since)
         problems += _log_problems(operations, account)
@@ -90,8 +93,8 @@ async def _converged(
     """Wait until followers and the folder are as the list says."""
     listed: dict[str, tuple[str, bool]] = {}
     wrong: list[str] = ["nothing was compared"]
-    deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
-    while wrong and asyncio.get_running_loop().time() < deadline:
+    patience = Patience(SETTLE_SECONDS)
+    while wrong and not patience.is_over:
         told = await _get(session, "GET", f"{url}/api/list")
         assert isinstance(told, list)
         listed = {entry["path"]: (entry["hash"], entry["is_directory"]) for entry in told}

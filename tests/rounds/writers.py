@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from tests.rounds.patience import PAUSE_SECONDS, Patience
+
 ANSWER_SECONDS = 60.0
 """How long a request is repeated: the longest fault, a restart and a queue of others."""
 
@@ -44,7 +46,7 @@ class Writer:
 
     async def work(self, end: asyncio.Event) -> None:
         """Write until told to stop; the last request is carried to its answer."""
-        timeout = aiohttp.ClientTimeout(total=8)
+        timeout = aiohttp.ClientTimeout(total=PAUSE_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as self._session:
             while not end.is_set():
                 act = self._dice.choices(
@@ -55,19 +57,21 @@ class Writer:
 
     async def _ask(self, method: str, target: str, **more: object) -> tuple[int, dict, dict]:
         """Ask until there is an answer that is not "repeat it"."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while True:
-                try:
-                    url = self._url + target
-                    async with self._session.request(method, url, **_streamed(more)) as answer:  # type: ignore[arg-type]
-                        body = await answer.read()
-                        if answer.status < 500 or answer.status == 507:
-                            self._account.note(answer.status)
-                            return answer.status, json.loads(body or b"{}"), dict(answer.headers)
-                except (aiohttp.ClientError, TimeoutError, OSError):
-                    pass
-                self._account.unanswered += 1
-                await asyncio.sleep(0.1)
+        patience, last = Patience(ANSWER_SECONDS), ""
+        while not patience.is_over:
+            try:
+                url = self._url + target
+                async with self._session.request(method, url, **_streamed(more)) as answer:  # type: ignore[arg-type]
+                    body = await answer.read()
+                    if answer.status < 500 or answer.status == 507:
+                        self._account.note(answer.status)
+                        return answer.status, json.loads(body or b"{}"), dict(answer.headers)
+                    last = f"{answer.status} {body[:200]!r}"
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                last = repr(error)
+            self._account.unanswered += 1
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"{method} {target}: {last}")
 
     def _path(self) -> str:
         return f"{self._folder}/d{self._dice.randrange(2)}/f{self._dice.randrange(4)}"
@@ -106,25 +110,27 @@ class Writer:
             facts |= {"if_none_match": "*"} if base is None else {"if_match": base}
             body += json.dumps(facts).encode() + b"\n" + data
         left = dict(items)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while left:
-                status, told, _ = await self._ask(
-                    "POST", "/api/batch", data=body, headers={"X-Client-Id": self._name}
-                )
-                assert status == 200, told
-                for result in told["results"]:
-                    path = result["path"]
-                    if path not in left or (result["status"] >= 500 and result["status"] != 507):
-                        continue
-                    data, _ = left.pop(path)
-                    self._account.note(result["status"])
-                    if result["status"] in {200, 201}:
-                        version = f"v{result['version']}"
-                        self._won(path, self._versions.get(path), path, data, version, False)
-                    elif result["status"] == 412:
-                        self._learn(path, result.get("current"))
-                    else:
-                        self._versions.pop(path, None)
+        patience = Patience(ANSWER_SECONDS)
+        while left:
+            status, told, _ = await self._ask(
+                "POST", "/api/batch", data=body, headers={"X-Client-Id": self._name}
+            )
+            assert status == 200, told
+            if patience.is_over:
+                raise TimeoutError(f"of a batch was only told {told['results'][:3]}")
+            for result in told["results"]:
+                path = result["path"]
+                if path not in left or (result["status"] >= 500 and result["status"] != 507):
+                    continue
+                data, _ = left.pop(path)
+                self._account.note(result["status"])
+                if result["status"] in {200, 201}:
+                    version = f"v{result['version']}"
+                    self._won(path, self._versions.get(path), path, data, version, False)
+                elif result["status"] == 412:
+                    self._learn(path, result.get("current"))
+                else:
+                    self._versions.pop(path, None)
 
     async def _delete(self) -> None:
         path = self._path()

@@ -47,6 +47,10 @@ RESUME_QUEUE = 128 * 1024
 LARGEST_MESSAGE = 64 * 1024
 """Bytes of a client's message: the longest paths escaped, with room to spare."""
 
+NAMED_SECONDS = 5.0
+"""How long a subscriber waits for a share that is just being opened: a cursor can only be judged by the
+log that it is one of."""
+
 CLOSING_SECONDS = 5.0
 """How long a client may take to answer our close frame."""
 
@@ -248,12 +252,18 @@ class Client:
         if not self.principal.may_read:
             self.send(text_frame(protocol.error("a token is needed", "unauthorized")))
             return
-        if message.resume_from is not None and message.log in {None, self._hub.share.log_id}:
-            await self._hub.share.reach(message.resume_from)  # another replica may have told it
-        self.client_id = self.principal.client or message.client_id
+        client_id = self.principal.client or message.client_id
         if message.protocol < 2:
+            self.client_id = client_id
             self.send(_SUBSCRIBED)
             return
+        share = self._hub.share
+        if not await share.wait_named(NAMED_SECONDS):
+            self.close(CloseCode.TRY_AGAIN, "the share is being opened")
+            return
+        if message.resume_from is not None and message.log in {None, share.log_id}:
+            await share.reach(message.resume_from)  # another replica may have told it
+        self.client_id = client_id
         self._resume(message, matches)
 
     def _resume(self, message: protocol.Subscribe, matches: Matches | None) -> None:

@@ -110,6 +110,11 @@ class Hub:
             told += 1
         self.metrics.delivered.inc(told)
 
+    def part(self) -> None:
+        """Let everybody come again: what they heard is not the log's past any more."""
+        for client in list(self.clients):
+            client.close(CloseCode.TRY_AGAIN, "the log is another one")
+
     def _count(self, seq: int, entry: ShareOperation) -> None:
         share, metrics = self.share, self.metrics
         metrics.operations.labels(content_of(entry.operation)[0]).inc()

@@ -102,10 +102,12 @@ class Share:
         self._stream = ShareLog(bus, name, clock)
         self.retention = Retention(bus, name, clock, *history)
         self._listeners: list[Listener] = []
+        self._on_break: Callable[[], None] = lambda: None
         self._waiting: deque[Wish] = deque()
         self._committer: asyncio.Task[None] | None = None
         self._tasks = TaskSet(f"share:{name}")
         self._ready = asyncio.Event()
+        self._named = asyncio.Event()
         self._advanced = asyncio.Event()
         self._is_caught_up = False
         self._settled = 0
@@ -124,9 +126,17 @@ class Share:
 
     async def wait_ready(self, seconds: float) -> bool:
         """Wait up to ``seconds`` to become ready; whether it is."""
-        if not self._ready.is_set():
-            await asyncio.wait([self._tasks.start(self._ready.wait(), "wait")], timeout=seconds)
-        return self._ready.is_set()
+        return await self._wait_for(self._ready, seconds)
+
+    async def wait_named(self, seconds: float) -> bool:
+        """Wait up to ``seconds`` until it is known which log this is and where it ends here."""
+        return await self._wait_for(self._named, seconds)
+
+    async def _wait_for(self, event: asyncio.Event, seconds: float) -> bool:
+        if not event.is_set():
+            await asyncio.sleep(0)  # a request's first step has no task, a timeout needs one
+            await asyncio.wait([self._tasks.start(event.wait(), "wait")], timeout=seconds)
+        return event.is_set()
 
     async def reach(self, seq: int) -> bool:
         """Wait until the tree has that operation; False when the log has no such, or is away.
@@ -170,9 +180,14 @@ class Share:
         self.index.close()
         self.keeper.close()
 
-    def listen(self, listener: Listener) -> None:
-        """Call ``listener`` for every operation from now on."""
+    def listen(self, listener: Listener, on_break: Callable[[], None] = lambda: None) -> None:
+        """Call ``listener`` for every operation from now on, in order and without a gap.
+
+        Where the log turns out to be another one than before, or to begin later than what was heard
+        last, ``on_break`` is called between the two.
+        """
         self._listeners.append(listener)
+        self._on_break = on_break
 
     def status(self) -> dict[str, Any]:
         """Return facts for people."""
@@ -412,24 +427,18 @@ class Share:
 
     async def _run(self) -> None:
         await asyncio.to_thread(self.index.load, self.tree)
-        self.log_id = self.index.log_id
         self._settled = self.tree.head
+        known = self.index.log_id
         try:
             identity, first, last = await self._stream.state()
         except BusUnavailable:
-            if self.log_id:
-                self._ready.set()  # what was true last can be read without the bus
+            if known:  # what was true last can be read without the bus
+                self._name(known)
+                self._ready.set()
             identity, first, last = await self._stream.wait_state()
-        if identity != self.log_id:
-            self._ready.clear()
-            self._settled = 0
-            self.tree = ShareTree()
-            await asyncio.to_thread(self.index.reset, identity)
-            self.log_id = identity
-        if first > self.tree.head + 1:
-            self._ready.clear()
-            self.tree = await self.retention.load(first - 1)
-            await asyncio.to_thread(self.index.begin_at, self.tree)
+        if identity != known or first > self.tree.head + 1:
+            await self._begin_anew(identity, first, is_other=identity != known)
+        self._name(identity)
         self._tasks.start(self._stream.follow(lambda: self.tree.head, self._hear), "follow")
         while self.tree.head < last:
             self._advanced.clear()
@@ -439,6 +448,23 @@ class Share:
             self._is_caught_up = True
         self._tasks.start(self.retention.run(self, self._stream), "retention")
         await self._caretaker.run(self._ready.set)
+
+    def _name(self, log_id: str) -> None:
+        self.log_id = log_id
+        self._named.set()
+
+    async def _begin_anew(self, identity: str, first: int, *, is_other: bool) -> None:
+        """Leave what the index has: another log is there, or the start of this one is gone."""
+        self._ready.clear()
+        self._named.clear()
+        if is_other:
+            self._settled = 0
+            self.tree = ShareTree()
+            await asyncio.to_thread(self.index.reset, identity)
+        if first > self.tree.head + 1:
+            self.tree = await self.retention.load(first - 1)
+            await asyncio.to_thread(self.index.begin_at, self.tree)
+        self._on_break()
 
 
 def _look_at(outcome: asyncio.Future[Committed]) -> None:

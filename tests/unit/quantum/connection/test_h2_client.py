@@ -43,9 +43,10 @@ class Application:
         self.over.append((response and response.status, sent))
 
 
-async def connect(handle, settings=H2Settings()):  # noqa: B008
+async def connect(handle, settings=H2Settings(), silence=h2_client.PING_SECONDS):  # noqa: B008
     loop = asyncio.get_running_loop()
-    client, server = H2Client(H2Settings(), loop), H2Server(Application(handle), settings, loop)
+    client = H2Client(H2Settings(), loop, silence=silence)
+    server = H2Server(Application(handle), settings, loop)
     client.wire, server.wire = join(client, server)
     await client.ready()
     return client, server
@@ -147,9 +148,8 @@ async def test_a_server_that_leaves_finishes_what_it_took_and_refuses_the_rest()
     assert server.is_lost
 
 
-async def test_a_peer_that_falls_silent_is_given_up(monkeypatch):
-    monkeypatch.setattr(h2_client, "PING_SECONDS", 0.02)
-    client, _ = await connect(ends(asyncio.Event()))
+async def test_a_peer_that_falls_silent_is_given_up():
+    client, _ = await connect(ends(asyncio.Event()), silence=0.02)
     waiting = asyncio.ensure_future(client.request(GET))
     await asyncio.sleep(0.1)
     assert not waiting.done(), "answered pings keep a quiet connection"

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import threading
 
 from quantum.bus.memory import MemoryBus, MemoryServer
+from quantum.wire.websocket import CloseCode, Opcode
+from services.sync.share.index import Index
 
-from .conftest import make_entry
+from .conftest import Deployment, make_entry
 
 
 async def put(share, path, data=b"x", **fields):
@@ -273,3 +276,51 @@ async def test_a_subscriber_that_is_ahead_of_a_replica_is_waited_for_and_told_no
         gate.set()
         assert (await client.receive())["head"] == 3
         assert (await client.receive())["seq"] == 3
+
+
+async def test_a_cursor_is_judged_only_when_it_is_known_which_log_it_is_of(deploy, monkeypatch):
+    server, release = MemoryServer(), threading.Event()
+    async with deploy("one", MemoryBus(server)) as share:
+        await put(share, "a")
+        log = share.handler._share.log_id
+    load = Index.load
+
+    def load_slowly(self, tree):
+        load(self, tree)
+        release.wait(20)
+
+    monkeypatch.setattr(Index, "load", load_slowly)
+    again = Deployment(share.root.parent, "one", MemoryBus(server))
+    using = asyncio.ensure_future(again.use())
+    try:
+        while not hasattr(again, "handler"):
+            await asyncio.sleep(0)
+        client = await again.connect()
+        asked = {"type": "Subscribe", "client_id": "c", "protocol": 2, "resume_from": 1, "log": log}
+        client.send(asked)
+        await asyncio.sleep(0.05)
+        assert not client.stream.outgoing
+        release.set()
+        ack = await client.receive()
+        assert (ack["log"], ack["head"]) == (log, 1)
+        await using
+        await put(again, "b")
+        assert (await client.receive())["seq"] == 2, "and no rescan before it"
+    finally:
+        release.set()
+        await using
+        await again.service.stop(1)
+
+
+async def test_clients_come_again_when_the_log_is_another_one_than_they_were_told(deploy):
+    async with deploy("one", MemoryBus(MemoryServer())) as share:
+        await put(share, "a")
+        log = share.handler._share.log_id
+    bus = MemoryBus(MemoryServer())
+    bus.cut()
+    async with deploy("one", bus) as share:
+        client, ack = await subscribe(share, resume_from=1, log=log)
+        assert ack["log"] == log, "what was true last can be read without the bus"
+        await bus.restore()
+        opcode, payload = await client.receive_frame()
+        assert (opcode, int.from_bytes(payload[:2], "big")) == (Opcode.CLOSE, CloseCode.TRY_AGAIN)
