@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import stat
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from quantum.errors import HttpError
-from quantum.hop import remote
+from quantum.hop import peer, remote
 from quantum.http.body import StreamBody, read_all
 from quantum.http.message import Response
 from quantum.testing.handler import FunctionHandler, PulledBody, make_request
@@ -258,15 +259,18 @@ async def processes(tmp_path):
     await made.aclose()
 
 
-async def announce_far(near, address):
+async def announce_far(near, address, process="p"):
     from quantum.bus.api import Entry
     from quantum.bus.subjects import RoomPresence
 
-    presence = RoomPresence(process="p", room=ROOM, address=address, revision=REVISION)
-    await near.directory._on_entry(Entry("static.p", presence, 1))
+    presence = RoomPresence(process=process, room=ROOM, address=address, revision=REVISION)
+    await near.directory._on_entry(Entry(f"static.{process}", presence, 1))
 
 
-async def test_killing_a_process_fails_its_posts_and_nothing_else(tmp_path, processes):
+async def test_killing_a_process_fails_its_posts_and_nothing_else(
+    tmp_path, processes, monkeypatch
+):
+    monkeypatch.setattr(remote, "ABSENCE_SECONDS", 60.0)  # a start on a busy machine takes seconds
     address = f"unix/{tmp_path}/far.sock"
     first = await processes.start(address)
     async with deployment(tmp_path) as made:
@@ -282,13 +286,45 @@ async def test_killing_a_process_fails_its_posts_and_nothing_else(tmp_path, proc
         await asyncio.sleep(0.1)
         first.kill()
         await first.wait()
-        (failure,) = await asyncio.wait_for(post, 5)
+        (failure,) = await asyncio.wait_for(post, 20)
         assert isinstance(failure, HttpError)
         assert failure.status == 502
         get = asyncio.gather(handler.handle(slow_get))
         second = await processes.start(address)
         ((response),) = await get
         assert response.body == str(second.pid).encode()
+
+
+async def test_a_process_that_falls_silent_holds_up_what_it_has_and_nothing_else(
+    tmp_path, processes, monkeypatch
+):
+    monkeypatch.setattr(peer, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(
+        peer, "CONNECT_SECONDS", 600.0
+    )  # longer than the test: who waits for it fails
+    addresses = [f"unix/{tmp_path}/{name}.sock" for name in ("silent", "well")]
+    silent, well = [await processes.start(address) for address in addresses]
+    async with deployment(tmp_path) as made:
+        near = await made.start("near", "edge")
+        for name, address in zip("pq", addresses, strict=True):
+            await announce_far(near, address, name)
+        handler = near.hop.make_remote(ROOM, REVISION, PATH)
+        handler._lead[0] = (handler._lead[0][0], b"shared")
+
+        async def ask():
+            return int((await handler.handle(make_request())).body)
+
+        assert {await ask() for _ in range(20)} == {silent.pid, well.pid}
+        silent.send_signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(60):
+                assert {await ask() for _ in range(200)} == {well.pid}
+                assert near.directory._peers[addresses[0]].is_lost
+        finally:
+            silent.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(60):
+            while await ask() != silent.pid:
+                await asyncio.sleep(0.01)
 
 
 async def test_an_idempotent_request_is_sent_again_to_the_process_that_is_left(tmp_path):
