@@ -267,9 +267,7 @@ async def announce_far(near, address, process="p"):
     await near.directory._on_entry(Entry(f"static.{process}", presence, 1))
 
 
-async def test_killing_a_process_fails_its_posts_and_nothing_else(
-    tmp_path, processes, monkeypatch
-):
+async def test_killing_a_process_fails_its_posts_and_nothing_else(tmp_path, processes, monkeypatch):
     monkeypatch.setattr(remote, "ABSENCE_SECONDS", 60.0)  # a start on a busy machine takes seconds
     address = f"unix/{tmp_path}/far.sock"
     first = await processes.start(address)
