@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from quantum.bus.api import Bucket, Bus, Conflict, Entry, Log, ObjectStore, Stream, Subject
 from quantum.errors import BusUnavailable
 
-SECONDS = 20.0
+SECONDS = 30.0
 """What a check may wait for something that must happen, a restart of a server included."""
 
 

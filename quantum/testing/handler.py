@@ -22,7 +22,7 @@ from quantum.http.message import ByteStream, ConnectionFacts, Request, Response,
 Reach = Callable[[Handler], Awaitable[Handler]]
 Answer = Callable[[Request], Awaitable[Response]]
 
-SECONDS = 10.0
+SECONDS = 30.0
 """What a check may wait for something that must happen."""
 BUFFERED = 2 * 1024 * 1024
 """The most that may be under way between a producer and a reader that does not read."""

@@ -26,8 +26,8 @@ from typing import Any
 from quantum.testing.network import Apart
 
 ROOMS = ("certs", "health", "proxy", "static", "sync", "edge", "admin")
-START_SECONDS = 40.0
-"""How long a deployment may take to be ready: eight interpreters on two busy cores."""
+START_SECONDS = 120.0
+"""How long a deployment may take to be ready: eight interpreters on two busy cores take 40 at times."""
 
 
 PORTS = range(10_000, 32_000)

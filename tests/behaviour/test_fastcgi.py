@@ -11,7 +11,6 @@ from tests.integration.caddy import differential
 from tests.integration.proxy import fpm
 
 pytestmark = [
-    pytest.mark.timeout(120),
     pytest.mark.skipif(fpm.program() is None, reason="no php-fpm here"),
 ]
 OURS = {

@@ -153,7 +153,6 @@ DIFFERENT = {"random_choose"}
 """The row `random-choose` of docs/caddy-differences.md."""
 
 
-@pytest.mark.timeout(120)
 def test_beside_caddy_the_same_requests_stay_together_and_shares_are_alike(tmp_path, capsys):
     """Which upstream a key belongs to is the same in both, and known beforehand (decision 0125)."""
     cases = []

@@ -35,7 +35,7 @@ PHONE: dict[str, Any] = {
 }
 
 
-def eventually(question: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(question: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until ``question`` is answered with something true."""
     deadline = time.monotonic() + seconds
     while not question():
@@ -126,7 +126,7 @@ class Watched:
         """Return an empty page whose complaints count."""
         context = self.chromium.new_context(**options)
         self.contexts.append(context)
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.complaints.append(f"thrown: {error}"))
@@ -174,7 +174,7 @@ def names(page: Page) -> list[str]:
 def shows(page: Page, *expected: str) -> None:
     """Wait until exactly these names are drawn."""
     try:
-        eventually(lambda: names(page) == list(expected), 8)
+        eventually(lambda: names(page) == list(expected))
     except AssertionError:
         raise AssertionError(f"shown: {names(page)}, expected: {list(expected)}") from None
 

@@ -43,7 +43,7 @@ class Platform:
         return "127.0.0.1"
 
 
-def eventually(question: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(question: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until ``question`` is answered with something true; it fails when that takes too long."""
     deadline = time.monotonic() + seconds
     while not question():

@@ -9,7 +9,7 @@ from bench.chaos import Plan, run
 
 PLAN = Plan(quiet=1.0, trouble=9.0, recovery=5.0, rate=200)
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
+pytestmark = [pytest.mark.slow]
 
 
 @pytest.mark.parametrize(("topology", "scenario"), [("all", "none"), ("split", "health-and-nats")])

@@ -32,7 +32,7 @@ TOPOLOGIES = {
     "2 replicas": ("split", [], ("edge", "proxy", "proxy", "admin"), 2),
 }
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
+pytestmark = [pytest.mark.slow]
 
 
 def document(port, fleets):

@@ -6,12 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.conftest import Platform, eventually
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def test_the_site_is_served_over_tls_with_a_certificate_of_the_local_ca(platform: Platform) -> None:
@@ -64,10 +61,10 @@ def test_an_upstream_that_fails_its_check_gets_no_requests_until_it_recovers(
     second = platform.upstreams[1]
     assert second.get("/control/ill").status == 200
     try:
-        eventually(lambda: names(platform) == {"one"}, 5)
+        eventually(lambda: names(platform) == {"one"})
     finally:
         second.get("/control/well")
-    eventually(lambda: names(platform) == {"one", "two"}, 5)
+    eventually(lambda: names(platform) == {"one", "two"})
 
 
 def names(platform: Platform) -> set[str]:
@@ -132,7 +129,7 @@ def test_a_new_configuration_takes_over_and_a_broken_one_changes_nothing(
 ) -> None:
     assert platform.plain.get("/marker").text == "one"
     load(platform, "two")
-    eventually(lambda: platform.plain.get("/marker").text == "two", 5)
+    eventually(lambda: platform.plain.get("/marker").text == "two")
     broken = json.loads(json.dumps(platform.document("three")))  # no part of it shared
     broken["apps"]["http"]["servers"]["plain"]["routes"][0]["handle"][0]["boody"] = "x"
     answer = platform.admin.request(

@@ -30,7 +30,6 @@ TROUBLES = {
         "--key-update=30ms", "--change-local-addr=20ms", "-t", "0.05", "-r", "0.05",
     ],
 }  # fmt: skip
-pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ import pytest
 from tests.e2e.conftest import Platform, eventually
 from tests.e2e.load import under_load
 
-pytestmark = pytest.mark.timeout(240)
-
 RELOADS = 100
 
 
@@ -53,7 +51,7 @@ def test_a_killed_room_takes_nothing_else_with_it_and_comes_back(
     with under_load(platform.plain, NEEDS[room]) as load:
         time.sleep(0.3)
         platform.deployment.kill(room)
-        eventually(lambda: platform.deployment.starts(room) > before, 5)
+        eventually(lambda: platform.deployment.starts(room) > before)
         platform.deployment.wait_ready()
         time.sleep(0.3)
     assert load.failures == []
@@ -66,7 +64,7 @@ def test_a_killed_room_takes_nothing_else_with_it_and_comes_back(
 def test_a_killed_edge_or_process_serves_again(platform: Platform) -> None:
     before = platform.deployment.starts("edge")
     platform.deployment.kill("edge")
-    eventually(lambda: platform.deployment.starts("edge") > before, 5)
+    eventually(lambda: platform.deployment.starts("edge") > before)
     platform.deployment.wait_ready()
     assert platform.secure.get("/").status == 200
     eventually(lambda: platform.plain.get("/app/").status == 200)
@@ -78,7 +76,7 @@ def test_requests_go_on_while_the_bus_is_killed_and_it_comes_back(platform: Plat
         time.sleep(0.3)
         platform.deployment.kill_bus()
         time.sleep(2)
-        eventually(lambda: platform.deployment.services("edge")["bus"] == "connected", 20)
+        eventually(lambda: platform.deployment.services("edge")["bus"] == "connected")
     assert (proxied.failures, files.failures) == ([], [])
 
     def is_written() -> bool:
@@ -87,7 +85,7 @@ def test_requests_go_on_while_the_bus_is_killed_and_it_comes_back(platform: Plat
         assert put.status in (200, 201) or "retry-after" in put.headers
         return put.status != 503
 
-    eventually(is_written, 20)
+    eventually(is_written)
 
 
 def test_everything_ends_cleanly_on_sigterm(platform: Platform) -> None:

@@ -72,7 +72,7 @@ def crew(tmp_path):
         yield crew
 
 
-def wait_for(condition, seconds=15.0):
+def wait_for(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not become true in time"

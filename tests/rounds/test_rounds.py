@@ -8,7 +8,6 @@ from tests.rounds.__main__ import run
 
 
 @pytest.mark.parametrize(("topology", "fault"), [("all", "kill_both"), ("three", "kill_sync")])
-@pytest.mark.timeout(180)
 def test_nothing_is_lost_torn_or_different_after_processes_were_killed(topology, fault):
     options = argparse.Namespace(
         topology=topology, content="disk", rounds=1, seed=4, seconds=0.5, small_disk=False,

@@ -160,7 +160,7 @@ def token(stage: Stage) -> str:
     return next(stage.tokens)
 
 
-async def eventually(question: Callable[[], object], seconds: float = 10.0) -> None:
+async def eventually(question: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until ``question`` is answered with something true."""
     deadline = time.monotonic() + seconds
     while not question():

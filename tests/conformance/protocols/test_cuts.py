@@ -8,8 +8,6 @@ import pytest
 from tests.conformance.protocols.clients.api import SECONDS, Client, Cut, Pieces
 from tests.conformance.protocols.conftest import Stage, eventually
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def still_serves(stage: Stage, protocol: str, client: Client) -> None:
     """The same connection goes on, where the version has that; a new one always does."""

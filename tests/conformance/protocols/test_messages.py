@@ -10,7 +10,6 @@ from tests.conformance.protocols.clients.api import SECONDS, Client, Pieces
 from tests.conformance.protocols.conftest import Stage
 from tests.conformance.protocols.origin import PIECE, expected
 
-pytestmark = pytest.mark.timeout(60)
 MIB = 1024 * 1024
 
 

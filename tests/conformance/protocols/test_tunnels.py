@@ -7,8 +7,6 @@ import pytest
 from tests.conformance.protocols.clients.api import Client, Cut
 from tests.conformance.protocols.conftest import Stage, eventually
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def exactly(stream, size: int) -> bytes:
     data = b""

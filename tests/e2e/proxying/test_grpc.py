@@ -7,8 +7,6 @@ import pytest
 
 from tests.e2e.proxying.grpc_upstream import SERVICE
 
-pytestmark = pytest.mark.timeout(90)
-
 
 def test_a_call_carries_metadata_both_ways_and_trailers(channel, calls):
     call = channel.unary_unary(f"/{SERVICE}/Echo")

@@ -10,7 +10,6 @@ import pytest
 from tests.integration.proxy import fpm
 
 pytestmark = [
-    pytest.mark.timeout(60),
     pytest.mark.skipif(fpm.program() is None, reason="no php-fpm here"),
 ]
 

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.timeout(90)
-
 
 def test_an_answer_without_a_rule_passes_with_the_proxys_own_changes(site):
     answer = site.get("/rules/echo")

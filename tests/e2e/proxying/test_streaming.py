@@ -4,9 +4,6 @@ import socket
 import statistics
 import time
 
-import pytest
-
-pytestmark = pytest.mark.timeout(60)
 GET = "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 

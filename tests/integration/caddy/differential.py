@@ -23,6 +23,8 @@ CASE = "X-Case"
 STATE = "{http.request.method} {http.request.uri} [{http.request.uri.path}] {http.request.host}"
 IGNORED = {"date", "server", "content-length", "connection"}
 """What either program says of itself."""
+START_SECONDS = 120.0
+"""How long either may take to listen: Quantum needs one, and many on a machine that is busy."""
 
 
 @dataclass(frozen=True)
@@ -89,19 +91,22 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
-            for _ in range(300):
-                if process.poll() is not None:
-                    break
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            assert process.poll() is None, log.read_text()[-3000:]
+            assert _listens(process, port), log.read_text()[-3000:]
             yield
         finally:
             process.terminate()
             process.wait(timeout=40)
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return process.poll() is None
+        except OSError:
+            time.sleep(0.1)
+    return False
 
 
 def caddy(config: Path) -> list[str]:

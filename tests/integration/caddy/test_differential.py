@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from quantum.testing.topology import free_port
 from tests.integration.caddy import differential
 
@@ -14,7 +12,6 @@ EACH = 5
 """Random requests for each case; ten cases and more for each kind of module."""
 
 
-@pytest.mark.timeout(180)
 def test_every_case_is_answered_as_caddy_answers_it(tmp_path):
     cases = differential.make_cases(random.Random(SEED), EACH)
     ports = free_port(), free_port()

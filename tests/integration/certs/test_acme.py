@@ -67,7 +67,7 @@ class Pebble:
             PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(bad_nonces),
         )  # fmt: skip
         async with aiohttp.ClientSession() as session:
-            for _ in range(200):
+            for _ in range(1000):
                 with contextlib.suppress(aiohttp.ClientError):
                     async with session.get(self.directory, ssl=False):
                         return

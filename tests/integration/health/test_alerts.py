@@ -9,8 +9,6 @@ from quantum.testing.debian import has_program
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "prometheus"
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.parametrize("command", [("check", "alerts.yml"), ("test", "alerts_test.yml")])
 def test_promtool_finds_that_alerts_fire_when_they_should(command):

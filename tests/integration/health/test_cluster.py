@@ -3,8 +3,6 @@
 import asyncio
 import time
 
-import pytest
-
 from quantum.clock import SystemClock
 from quantum.config.model import locate
 from quantum.modules.config import parse_inline, use_registry
@@ -15,7 +13,6 @@ from services.proxy.manifest import MANIFEST
 from services.proxy.service import ProxyService
 from tests.integration.quantum.bus.test_nats import NatsWorld
 
-pytestmark = pytest.mark.timeout(90)
 INTERVAL = 0.2
 SOON = 3.0
 """Seconds. A second is what is promised; the rest is for a machine that is busy with other tests."""

@@ -375,7 +375,7 @@ def in_flight(platform):
     return sum(upstream.in_flight for upstream in platform.proxy._upstreams)
 
 
-async def until(question, seconds=5.0):
+async def until(question, seconds=30.0):
     async with asyncio.timeout(seconds):
         while not question():
             await asyncio.sleep(0.005)

@@ -68,7 +68,7 @@ async def test_one_wins_for_each_base_and_every_replica_ends_the_same(nats, tmp_
     assert {key: names for key, names in won.items() if len(names) > 1} == {}
     assert len(won) > WRITES
     for seqs in heard:
-        for _ in range(200):  # a listener hears once the disk has it, after the tree
+        for _ in range(1000):  # a listener hears once the disk has it, after the tree
             if len(seqs) == desks[0].share.tree.head:
                 break
             await asyncio.sleep(0.05)
@@ -89,7 +89,7 @@ async def test_one_wins_for_each_base_and_every_replica_ends_the_same(nats, tmp_
 
 
 async def settled(desks: list[Desk]) -> list[dict]:
-    for _ in range(200):
+    for _ in range(1000):
         if len({desk.share.tree.head for desk in desks}) == 1:
             break
         await asyncio.sleep(0.05)
@@ -97,7 +97,7 @@ async def settled(desks: list[Desk]) -> list[dict]:
 
 
 async def mended(desk: Desk) -> None:
-    for _ in range(200):
+    for _ in range(1000):
         if not desk.share.keeper.pending and not desk.share.keeper.differences():
             return
         await asyncio.sleep(0.05)

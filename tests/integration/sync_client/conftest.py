@@ -82,7 +82,7 @@ def both(clients: "Clients", *roots: Path) -> bool:
 
 
 def eventually(
-    question: Callable[[], object], seconds: float = 20.0, told: Callable[[], str] = str
+    question: Callable[[], object], seconds: float = 40.0, told: Callable[[], str] = str
 ) -> None:
     deadline = time.monotonic() + seconds
     while True:

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.sync_client.conftest import both, eventually
 from tests.integration.sync_client.relay import counting
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 MIB = 1 << 20
 SIZE = 48 * MIB
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.sync_client.conftest import ROOT, both, contents, fill
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 FILES = 400
 
 

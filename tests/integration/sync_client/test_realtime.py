@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.sync_client.conftest import both, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 ROUNDS = 8
 
 

@@ -7,7 +7,7 @@ import pytest
 from quantum.testing.topology import free_port
 from tests.integration.sync_client.conftest import contents
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 
 
 def test_a_server_that_is_away_costs_nothing_and_the_queue_is_sent_later(clients):

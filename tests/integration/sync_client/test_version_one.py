@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 
 from tests.integration.sync_client.conftest import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 KNOWN = {"Subscribe", "FileOperation", "Ack", "Error", "Ping", "Pong"}
 
 

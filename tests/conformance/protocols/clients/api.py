@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from quantum.http.headers import Headers
 
 Fields = Sequence[tuple[bytes, bytes]]
-SECONDS = 20.0
+SECONDS = 30.0
 
 
 class Cut(Exception):
