@@ -52,6 +52,9 @@ class Shares:
     open: int
     locked: int
     read_only: int
+    admin: int
+    nobody: int
+    """A port of an upstream that does not run."""
 
     def token(self, **claims: Any) -> str:
         return make_token(KEY, Claims(**claims))
@@ -81,9 +84,27 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shares]:
                 {"handle": [handler]},
             ],
         }
-    document = {"admin": {"disabled": True}, "apps": {"http": {"servers": servers}}}
+    admin, nobody = free_port(), free_port()
+    servers["balanced"] = {
+        "listen": [f"127.0.0.1:{free_port()}"],
+        "automatic_https": {"disable": True},
+        "routes": [{"handle": [balancer(ports["read_only"], nobody)]}],
+    }
+    document = {
+        "admin": {"listen": f"127.0.0.1:{admin}"},
+        "apps": {"http": {"servers": servers}},
+    }
     with Deployment("all", document) as deployment:
-        yield Shares(deployment, root, **ports)
+        yield Shares(deployment, root, admin=admin, nobody=nobody, **ports)
+
+
+def balancer(*ports: int) -> dict[str, Any]:
+    """Upstreams that are checked often."""
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": f"127.0.0.1:{port}"} for port in ports],
+        "health_checks": {"active": {"uri": "/api/list", "interval": "300ms", "timeout": "5s"}},
+    }
 
 
 @pytest.fixture(scope="module")

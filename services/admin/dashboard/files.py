@@ -11,6 +11,7 @@ from quantum.errors import HttpError
 PAGE = {
     "": ("index.html", "text/html"),
     "dashboard.js": ("dashboard.js", "text/javascript"),
+    "dom.js": ("dom.js", "text/javascript"),
     "dashboard.css": ("dashboard.css", "text/css"),
 }
 

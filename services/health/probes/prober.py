@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import ssl
 from collections.abc import Callable
 
 import aiohttp
@@ -30,7 +33,7 @@ class Prober:
         except TimeoutError:
             reason = f"no answer within {check.active.timeout:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            reason = words(error)
         return Sample(not reason, reason, self._now() - began)
 
     async def aclose(self) -> None:
@@ -44,3 +47,13 @@ class Prober:
         if protocol == "grpc":
             return await ask_grpc(check)
         return await self._http.ask(check)
+
+
+def words(error: Exception) -> str:
+    """Say what went wrong as an operator would, not as the library does, which repeats the address."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, socket.gaierror):
+        return (cause.strerror or str(cause)).lower()
+    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
+        return os.strerror(cause.errno).lower()
+    return str(cause) or type(cause).__name__

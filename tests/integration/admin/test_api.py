@@ -339,7 +339,12 @@ async def test_earlier_revisions_can_be_activated_again(admin: Admin):
 
 
 async def test_the_page_may_load_its_own_files_and_nothing_else(admin: Admin):
-    for path, kind in [("/", "html"), ("/dashboard.js", "javascript"), ("/dashboard.css", "css")]:
+    for path, kind in [
+        ("/", "html"),
+        ("/dashboard.js", "javascript"),
+        ("/dom.js", "javascript"),
+        ("/dashboard.css", "css"),
+    ]:
         navigation = {
             "Host": "localhost:0",
             "Sec-Fetch-Mode": "navigate",
