@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from quantum.testing.network import Apart
+from quantum.testing.patience import Patience
 
 ROOMS = ("certs", "health", "proxy", "static", "sync", "edge", "admin")
 START_SECONDS = 120.0
@@ -165,10 +166,10 @@ class Deployment:
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         """Wait until every member says that it is ready; TimeoutError quotes the logs."""
-        deadline = time.monotonic() + seconds
+        patience = Patience(seconds)
         while not all(member.is_ready() for member in self.members.values()):
             dead = [m.name for m in self.members.values() if not m.is_running()]
-            if time.monotonic() > deadline or (dead and self._keeper is None):
+            if patience.is_over or (dead and self._keeper is None):
                 raise TimeoutError(f"not ready, dead: {dead}\n{self.logs()}")
             time.sleep(0.05)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import aiohttp
 
+from quantum.testing.patience import PAUSE_SECONDS, Patience
 from tests.rounds.followers import Follower
-from tests.rounds.patience import PAUSE_SECONDS, Patience
 from tests.rounds.writers import Account
 
 SETTLE_SECONDS = 40.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.rounds.patience import PAUSE_SECONDS, Patience
+from quantum.testing.patience import PAUSE_SECONDS, Patience
 
 ANSWER_SECONDS = 60.0
 """How long a request is repeated: the longest fault, a restart and a queue of others."""

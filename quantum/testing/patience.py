@@ -6,7 +6,7 @@ A long show is paused while others measure something: what the clock says then i
 import time
 
 PAUSE_SECONDS = 5.0
-"""A step that took longer was a pause: no request of the rounds may take so long."""
+"""A step that took longer was a pause: between two questions no request may take so long."""
 
 
 class Patience:
