@@ -19,6 +19,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,9 +129,12 @@ class Deployment:
         except BaseException:
             self.stop()
             raise
+        self._begin_keeping()
+        return self
+
+    def _begin_keeping(self) -> None:
         self._keeper = threading.Thread(target=self._keep_running, daemon=True)
         self._keeper.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -138,6 +143,26 @@ class Deployment:
     def kill(self, name: str) -> None:
         """End a member with SIGKILL, as the out-of-memory killer would; it is started again."""
         self.member(name).signal(signal.SIGKILL)
+
+    def lose_power(self, meanwhile: Callable[[], None]) -> None:
+        """SIGKILL every process and those below them, do ``meanwhile``, start all again."""
+        self._stopping = True
+        if self._keeper is not None:
+            self._keeper.join()
+        running = [m.process for m in self.members.values() if m.process is not None]
+        children = [pid for process in running for pid in descendants(process.pid)]
+        for pid in [*(process.pid for process in running), *children]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in running:
+            process.wait()
+        while any(Path(f"/proc/{pid}").exists() for pid in children):
+            time.sleep(0.01)
+        meanwhile()
+        self._stopping = False
+        for member in self.members.values():
+            member.start()
+        self._begin_keeping()
 
     def member(self, name: str) -> Member:
         """Return the process that runs room ``name`` (the only one, in topology all)."""

@@ -13,31 +13,17 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from quantum.testing.network import apart
 from quantum.testing.topology import ROOMS, Deployment, free_port
+from tests.rounds.disks import losing_disk, small_disk
 from tests.rounds.faults import faults_of
 from tests.rounds.followers import Follower
 from tests.rounds.judge import judge
 from tests.rounds.writers import Account, Writer
 
 WRITERS, FOLLOWERS = 4, 2
-DISK = "96m"
-"""The disk of ``--small-disk``: enough for a share, its chunks and a bus of some hundred rounds."""
-
-
-@contextlib.contextmanager
-def small_disk(directory: Path) -> Iterator[None]:
-    """A file system of its own that can be full."""
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(directory)], check=True
-    )
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=False)
 
 
 def figures_of(deployment: Deployment) -> str:
@@ -122,8 +108,11 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
     if options.topology == "all":
         rooms = ROOMS
     with contextlib.ExitStack() as stack:
+        losing = None
         if options.small_disk:
             stack.enter_context(small_disk(directory))
+        if options.power:
+            losing = stack.enter_context(losing_disk(directory))
         prefix, address = [], "127.0.0.1"
         if options.network:
             namespace = stack.enter_context(apart())
@@ -140,9 +129,13 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
             topology, document, directory, rooms=rooms, prefix=prefix, host=address
         )
         stack.enter_context(deployment)
+        subprocess.run(["sync", "-f", str(directory)], check=True)  # the configuration must stay
         rounds = Rounds(deployment, f"http://{address}:{port}", root, options.seed)
         faults = faults_of(
-            options.topology, is_small_disk=options.small_disk, has_network=options.network
+            options.topology,
+            is_small_disk=options.small_disk,
+            has_network=options.network,
+            losing=losing,
         )
         if options.fault:
             faults = {name: fault for name, fault in faults.items() if options.fault in name}
@@ -171,6 +164,9 @@ def main() -> None:
         "--small-disk", action="store_true", help="on a tmpfs that is filled (root)"
     )
     parser.add_argument("--network", action="store_true", help="in a namespace with loss (root)")
+    parser.add_argument(
+        "--power", action="store_true", help="on a disk that forgets what was not synced (root)"
+    )
     parser.add_argument("--fault", default="", help="only faults with this in their name")
     options = parser.parse_args()
     good, figures = run(options)

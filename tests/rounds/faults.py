@@ -8,10 +8,13 @@ import os
 import random
 import signal
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from quantum.testing.topology import Deployment, descendants
+from tests.rounds.delay import LONGEST_SECONDS
+from tests.rounds.disks import Losing
 
 Fault = Callable[[Deployment, random.Random], Awaitable[None]]
 
@@ -127,7 +130,38 @@ async def cut_link(deployment: Deployment, dice: random.Random) -> None:
         _run(*deployment.prefix, "ip", "link", "set", "inside", "up")
 
 
-def faults_of(topology: str, *, is_small_disk: bool, has_network: bool) -> dict[str, Fault]:
+async def delay_packets(deployment: Deployment, dice: random.Random) -> None:
+    """Every packet to the server and within it is held up, and some overtake others."""
+    command = [*deployment.prefix, sys.executable, "-m", "tests.rounds.delay", "1"]
+    holder = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        await asyncio.to_thread(holder.stdout.readline)
+        for interface in ("inside", "lo"):
+            _run(
+                *deployment.prefix, "iptables", "-A", "INPUT", "-i", interface, "-p", "tcp",
+                "-j", "NFQUEUE", "--queue-num", "1", "--queue-bypass",
+            )  # fmt: skip
+        await asyncio.sleep(dice.uniform(0.5, 2.5))
+    finally:
+        _run(*deployment.prefix, "iptables", "-F", "INPUT")
+        await asyncio.sleep(2 * LONGEST_SECONDS)
+        holder.kill()
+        holder.wait()
+
+
+def losing_power(disk: Losing) -> Fault:
+    """The fault of a disk that forgets what was not synced."""
+
+    async def lose_power(deployment: Deployment, dice: random.Random) -> None:
+        await asyncio.to_thread(deployment.lose_power, disk.lose)
+
+    return lose_power
+
+
+def faults_of(
+    topology: str, *, is_small_disk: bool, has_network: bool, losing: Losing | None = None
+) -> dict[str, Fault]:
     """Return the faults that a deployment can have."""
     found: list[Fault] = [none, kill_sync, kill_sync, kill_bus, kill_both, stop_sync, stop_bus]
     if topology != "all":
@@ -135,5 +169,7 @@ def faults_of(topology: str, *, is_small_disk: bool, has_network: bool) -> dict[
     if is_small_disk:
         found += [fill_disk, fill_disk]
     if has_network:
-        found += [lose_packets, lose_packets, cut_link, cut_link]
+        found += [lose_packets, lose_packets, cut_link, cut_link, delay_packets, delay_packets]
+    if losing is not None:
+        found += [losing_power(losing)] * 4
     return {f"{fault.__name__}-{place}": fault for place, fault in enumerate(found)}

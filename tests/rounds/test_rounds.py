@@ -11,7 +11,7 @@ from tests.rounds.__main__ import run
 def test_nothing_is_lost_torn_or_different_after_processes_were_killed(topology, fault):
     options = argparse.Namespace(
         topology=topology, content="disk", rounds=1, seed=4, seconds=0.5, small_disk=False,
-        network=False, fault=fault,
+        network=False, power=False, fault=fault,
     )  # fmt: skip
     good, figures = run(options)
     assert good == 1, figures
