@@ -40,11 +40,15 @@ class SeenTable:
         """Read what was noted under that log; else begin anew: then all that is there is new. Blocks.
 
         What was noted under another log MUST NOT count: its files would look deleted in this one.
+        sqlite3.OperationalError when the disk is full: what was noted stays, and is read next time.
         """
         try:
             self._connect(file, log)
+        except sqlite3.OperationalError:
+            self._give_up()
+            raise
         except sqlite3.DatabaseError:
-            self.close()
+            self._give_up()
             for path in (file, f"{file}-wal", f"{file}-shm"):
                 Path(path).unlink(missing_ok=True)
             self._connect(file, log)
@@ -105,6 +109,11 @@ class SeenTable:
 
     def _rows(self, paths: Iterable[str]) -> list[tuple[object, ...]]:
         return [(path, *self.paths[path]) for path in paths if path in self.paths]
+
+    def _give_up(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
     def close(self) -> None:
         """Write and close. Idempotent; the memory stays."""

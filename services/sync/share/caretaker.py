@@ -74,8 +74,12 @@ class Caretaker:
     async def _try_keep(self) -> bool:
         if not self._share.is_writable:
             return False
-        async with self._share.lock:
-            is_keeping = await asyncio.to_thread(self._keeper.try_keep, self._share.log_id)
+        try:
+            async with self._share.lock:
+                is_keeping = await asyncio.to_thread(self._keeper.try_keep, self._share.log_id)
+        except DISK_FAILURES as error:
+            _log.warning("share_not_kept", reason=str(error))
+            return False
         if is_keeping:
             watcher = Watcher(self._share.root, self._clock, self.look)
             self._tasks.start(watcher.run(), "watch")

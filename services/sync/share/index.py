@@ -45,6 +45,8 @@ class Index:
         self._file = file
         try:
             self._write = self._open()
+        except sqlite3.OperationalError:
+            raise  # a full disk, not a broken file
         except sqlite3.DatabaseError:
             for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
                 path.unlink(missing_ok=True)

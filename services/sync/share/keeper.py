@@ -58,11 +58,15 @@ class Keeper:
         return self._lock is not None
 
     def try_keep(self, log: str) -> bool:
-        """Take the directory for that log if nobody has it. Blocks."""
+        """Take the directory for that log if nobody has it. Blocks. sqlite3.Error, OSError: a full disk."""
         if self._lock is None:
             lock = self.folder.try_lock()
             if lock is not None:
-                self.seen.open(f"{self.folder.root}/{HIDDEN}/seen.db", log)
+                try:
+                    self.seen.open(f"{self.folder.root}/{HIDDEN}/seen.db", log)
+                except BaseException:
+                    os.close(lock)
+                    raise
                 self._lock = lock
         return self._lock is not None
 

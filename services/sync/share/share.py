@@ -460,10 +460,10 @@ class Share:
         if is_other:
             self._settled = 0
             self.tree = ShareTree()
-            await asyncio.to_thread(self.index.reset, identity)
+            await self._persist(lambda: self.index.reset(identity))
         if first > self.tree.head + 1:
             self.tree = await self.retention.load(first - 1)
-            await asyncio.to_thread(self.index.begin_at, self.tree)
+            await self._persist(lambda: self.index.begin_at(self.tree))
         self._on_break()
 
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 
 from quantum.bus.memory import MemoryBus, MemoryServer
+from services.sync.disk.seen import SeenTable
 
 
 async def put(share, path, data=b"x", **fields):
@@ -201,5 +203,33 @@ async def test_without_the_bus_the_last_state_can_be_read_after_a_restart(deploy
         await bus.restore()
         await eventually(lambda: share.handler._share.keeper.is_keeping)
         assert (await put(share, "a", b"2")).status == 200
+    await bus.aclose()
+    await server.aclose()
+
+
+async def test_a_full_disk_keeps_nobody_from_the_share_and_forgets_nothing(deploy, monkeypatch):
+    server = MemoryServer()
+    bus = MemoryBus(server)
+    async with deploy("one", bus) as share:
+        await put(share, "kept", b"1")
+        await put(share, "deleted", b"2")
+    (share.root / "deleted").unlink()
+    connect, is_full = SeenTable._connect, True
+
+    def fail(self, file, log):
+        connect(self, file, log)
+        if is_full:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(SeenTable, "_connect", fail)
+    async with deploy("one", bus) as share:
+        inner = share.handler._share
+        assert inner.is_ready
+        assert not inner.keeper.is_keeping
+        assert (await share.ask("GET", "/api/files/deleted")).body == b"2"
+        is_full = False
+        await eventually(lambda: inner.keeper.is_keeping)
+        await eventually(lambda: inner.tree.get("deleted") is None)
+        assert inner.tree.get("kept") is not None
     await bus.aclose()
     await server.aclose()
