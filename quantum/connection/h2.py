@@ -244,6 +244,7 @@ class H2Connection(asyncio.Protocol, H2Sink):
             self.is_lost = True
             self.lost(exc or ConnectionResetError("the connection was closed"))
             self._waiting.clear()
+            self.codec.terminate(CANCEL)  # queued bodies are given back now, not by the collector
 
     # The output.
 

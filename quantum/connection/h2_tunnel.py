@@ -9,7 +9,7 @@ from quantum.connection.h2 import H2Stream
 from quantum.errors import BodyAborted
 from quantum.http.body import StreamBody
 from quantum.http.message import ByteStream
-from quantum.tasks import TaskSet
+from quantum.tasks import drive
 from quantum.wire.h2 import CANCEL
 
 
@@ -69,17 +69,19 @@ async def relay(one: ByteStream, other: ByteStream) -> None:
 
     Returns normally however the tunnel ends; a cancelled relay cuts both sides.
     """
-    tasks = TaskSet("relay")
-    backwards = tasks.start(_carry(other, one))
+    backwards = drive(_carry(other, one), asyncio.get_running_loop())
     try:
         await _carry(one, other)
-        await asyncio.wait([backwards])
+        if backwards is not None:
+            await asyncio.wait([backwards])
     except BaseException:
         one.abort()
         other.abort()
         raise
     finally:
-        await tasks.aclose()
+        if backwards is not None and not backwards.done():
+            backwards.cancel()
+            await asyncio.wait([backwards])
 
 
 async def _carry(source: ByteStream, target: ByteStream) -> None:

@@ -8,7 +8,6 @@ is pushed bytes to a reader that pulls them.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
@@ -80,7 +79,7 @@ class StreamBody:
         self._resume = resume
         self._consumed = consumed
         self._abandoned = abandoned
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []  # always taken whole; an empty deque has 600 bytes
         self._size = 0
         self._ended = False
         self._paused = False
@@ -154,7 +153,7 @@ class StreamBody:
             await self._wait()
         chunks = self._chunks
         if len(chunks) == 1:
-            data = chunks.popleft()
+            data = chunks.pop()
         else:  # one wake-up and one write for what came in many frames
             data = b"".join(chunks)
             chunks.clear()

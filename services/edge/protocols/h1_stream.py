@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 from quantum.errors import BodyAborted
 
@@ -22,12 +21,12 @@ class UpgradedStream:
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []  # always taken whole; an empty deque has 600 bytes
         self._size = 0
         self._ended = False
         self._failure: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
-        self._writers: list[asyncio.Future[None]] = []
+        self._writers: tuple[asyncio.Future[None], ...] = ()
         self._write_paused = False
         self._read_paused = False
 
@@ -43,7 +42,7 @@ class UpgradedStream:
                 await self._reader
             finally:
                 self._reader = None
-        data = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
+        data = self._chunks.pop() if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
         if self._read_paused:
@@ -57,7 +56,7 @@ class UpgradedStream:
         self._transport.write(data)
         while self._write_paused:
             waiter = self._loop.create_future()
-            self._writers.append(waiter)
+            self._writers = (*self._writers, waiter)
             await waiter
             self._check()
 
@@ -107,7 +106,7 @@ class UpgradedStream:
         """The transport's buffer is full, or has room again."""
         self._write_paused = paused
         if not paused:
-            writers, self._writers = self._writers, []
+            writers, self._writers = self._writers, ()
             for writer in writers:
                 if not writer.done():
                     writer.set_result(None)

@@ -87,6 +87,8 @@ class Tunnel:
     Each direction waits for its own reader. An end passes on as a half close; a break ends both.
     """
 
+    __slots__ = ("_client", "_connection", "_loop", "_on_end", "_tasks", "_timers")
+
     def __init__(
         self,
         connection: TunnelEnd,
@@ -118,7 +120,7 @@ class Tunnel:
 
     async def run(self, client: ByteStream) -> None:
         """Carry until both directions have ended."""
-        self._timers[0].cancel()
+        self._timers.pop(0).cancel()
         self._client = client
         upward = self._tasks.start(self._carry_up(client))
         try:
@@ -168,6 +170,8 @@ class WebSocketTunnel(Tunnel):
     The frame goes between two reads of a direction. Where a peer's frame is split over reads it may fall
     into that one; the peer then sees a broken frame instead of a close, and the end comes all the same.
     """
+
+    __slots__ = ()
 
     def leave(self) -> None:
         """Say goodbye to both, then give them a moment to close themselves."""

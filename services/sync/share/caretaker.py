@@ -200,7 +200,7 @@ class _Judged:
         """Note as seen what the share has, or is about to have, so."""
         seen = self._keeper.seen
         if self._moved is not None:
-            seen.rename(*self._moved)
+            self._keeper.rename_seen(*self._moved)
         for found in self._settled:
             if found.seen is None:
                 seen.forget(found.path)

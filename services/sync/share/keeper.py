@@ -106,6 +106,7 @@ class Keeper:
         """
         kind, body = content_of(operation)
         if kind == "Move" and self.plain.move(body["from"], body["to"]):
+            self._move_pending(body["from"], body["to"])
             return
         for path in effect.removed:
             self._try(path, partial(self.plain.remove, path, self._name_copy))
@@ -120,6 +121,18 @@ class Keeper:
                 self.pending.add(node.path)  # its content is put together by `repair`
                 continue
             self._try(node.path, partial(self._put, node, manifest, temporary))
+
+    def rename_seen(self, source: str, to: str) -> None:
+        """Note that somebody renamed what the log has renamed as well."""
+        self.seen.rename(source, to)
+        self._move_pending(source, to)
+
+    def _move_pending(self, source: str, to: str) -> None:
+        """What was not carried out below a directory is now to be done where the directory is."""
+        self.pending = {
+            to + path[len(source) :] if path == source or path.startswith(source + "/") else path
+            for path in self.pending
+        }
 
     def _put(self, node: Node, manifest: Manifest | None, temporary: str | None) -> None:
         if node.is_directory:

@@ -233,3 +233,35 @@ async def test_a_full_disk_keeps_nobody_from_the_share_and_forgets_nothing(deplo
         assert inner.tree.get("kept") is not None
     await bus.aclose()
     await server.aclose()
+
+
+async def test_what_could_not_be_done_below_a_directory_is_done_where_it_moved_to(
+    deploy, monkeypatch
+):
+    async with deploy() as share:
+        await put(share, "d/kept", b"1")
+        await put(share, "d/deleted", b"2")
+        plain = share.handler._share.keeper.plain
+
+        def fail(*_):
+            raise OSError(5, "the disk says no")
+
+        with monkeypatch.context() as broken:
+            for name in ("remove", "put_file"):
+                broken.setattr(plain, name, fail)
+            assert (await share.ask("DELETE", "/api/files/d/deleted")).status == 204
+            assert (await put(share, "d/new", b"3")).status == 201
+            answer = await share.ask("POST", "/api/move", b'{"from":"d","to":"e"}')
+            assert answer.status == 200
+        names = {"e": None, "e/kept": b"1", "e/new": b"3"}
+        found = {}
+
+        def converged():
+            paths = [p for p in share.root.rglob("*") if ".quantum" not in p.parts]
+            found.clear()
+            for path in paths:
+                is_file = path.is_file()
+                found[str(path.relative_to(share.root))] = path.read_bytes() if is_file else None
+            return found == names
+
+        await eventually(converged)
