@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from quantum.errors import HttpError
 from quantum.http.failure import failed_status
 from quantum.http.files.answer import Representation, answer, answer_bytes, read_parts
+from quantum.http.files.beneath import join
 from quantum.http.files.conditional import PRECONDITIONS
 from quantum.http.files.content_types import content_type_of
 from quantum.http.files.ranges import ByteRange
+from quantum.http.files.root import compile_root
 from quantum.http.handler import Handler
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
@@ -24,8 +26,7 @@ from quantum.modules.lifetime import Provision
 from services.static.config import FileServerConfig
 from services.static.contents import LARGEST, SETTLED, Content, Contents, identity_of
 from services.static.etag import UNDATED, etag_of
-from services.static.paths import OutsideRoot, compile_hidden, join, open_beneath
-from services.static.root import compile_root
+from services.static.paths import OutsideRoot, compile_hidden, open_beneath
 
 METHODS = frozenset({"GET", "HEAD"})
 _ALLOW = ((b"allow", b"GET, HEAD"),)

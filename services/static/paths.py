@@ -1,12 +1,6 @@
-"""From the path of a URL to a file, and never to one outside the root.
+"""Opening a file that a URL names, never one outside the root (``http/files/beneath``), and ``hide``."""
 
-The URL's path comes decoded and clean (``http/target.py``): what is joined here has no dot segments
-and no NUL, so the only way out of the root is a symbolic link. Links are followed, as Caddy does, as
-long as they end inside the root; one that leads out is not found. That is not decided by looking
-first and opening later: the file is opened, then the kernel is asked which file that was.
-"""
-
-# ruff: noqa: PTH100, PTH115, PTH116 - names are str: system calls for each request, no Path objects
+# ruff: noqa: PTH100, PTH116 - names are str: system calls for each request, no Path objects
 from __future__ import annotations
 
 import errno
@@ -15,21 +9,16 @@ import re
 import stat
 from collections.abc import Callable, Sequence
 
+from quantum.http.files.beneath import is_beneath
+
 Hidden = Callable[[str], bool]
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """Non-blocking, so that a named pipe that took a file's place cannot hold the event loop."""
 
-_DESCRIPTORS = "/proc/self/fd"
-
 
 class OutsideRoot(Exception):
     """A file that was opened lies outside the root."""
-
-
-def join(root: str, path: str) -> str:
-    """Return the file name for the clean path ``path`` (absolute, ``/`` separated) below ``root``."""
-    return root.rstrip("/") + path
 
 
 def open_beneath(root: str, name: str) -> tuple[int, os.stat_result]:
@@ -50,19 +39,6 @@ def open_beneath(root: str, name: str) -> tuple[int, os.stat_result]:
         os.close(descriptor)
         raise
     return descriptor, status
-
-
-def is_beneath(root: str, name: str, descriptor: int) -> bool:
-    """Whether the open file lies below ``root``; both are taken as they really are, links resolved."""
-    real_root = os.path.realpath(root)
-    try:
-        real = os.readlink(f"{_DESCRIPTORS}/{descriptor}")
-    except OSError:
-        # No /proc (another system, a bare container): resolve by name and compare identities.
-        real = os.path.realpath(name)
-        if not os.path.samestat(os.stat(real), os.fstat(descriptor)):
-            return False
-    return real.startswith(real_root.rstrip("/") + "/")
 
 
 def compile_hidden(patterns: Sequence[str]) -> Hidden | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
 from quantum.config.model import StrictModel, StrictRoot
 from quantum.config.pattern import PatternText
+from quantum.config.unbuilt import NotBuilt
 from quantum.modules.config import MatcherSet
 from quantum.modules.hosts import to_ascii
 
@@ -16,6 +17,10 @@ PROTOCOLS = (
     "http", "https", "grpc", "http/1.0", "http/1.0+", "http/1.1", "http/1.1+", "http/2", "http/2+",
     "http/3", "http/3+",
 )  # fmt: skip
+
+TryPolicy = Literal[
+    "first_exist", "first_exist_fallback", "smallest_size", "largest_size", "most_recently_modified"
+]
 
 
 class HostConfig(StrictRoot[list[str]]):
@@ -92,6 +97,32 @@ class VarsConfig(StrictRoot[dict[str, list[str]]]):
 
 class VarsRegexpConfig(StrictRoot[dict[str, RegexpConfig]]):
     """``http.matchers.vars_regexp``: every variable, or ``{placeholder}``, must match its expression."""
+
+
+def _ascii(text: str) -> str:
+    if not text or not text.isascii():
+        raise ValueError("split_path has plain ASCII such as .php")
+    return text
+
+
+class FileConfig(StrictModel):
+    """``http.matchers.file``: matches when one of ``try_files`` is there, below ``root`` as edge sees it.
+
+    ``root`` by default is the variable ``root``, else the working directory. An entry may hold
+    placeholders and globs; with a slash at its end it means a directory; ``=404`` fails with that
+    status. ``split_path`` ends a file's name inside a path (``/index.php/rest``).
+    """
+
+    fs: NotBuilt = None
+    root: str = ""
+    try_files: list[str] = Field(default_factory=lambda: ["{http.request.uri.path}"])
+    try_policy: TryPolicy = "first_exist"
+    split_path: list[Annotated[str, AfterValidator(_ascii)]] = Field(default_factory=list)
+
+    @field_validator("try_policy", mode="before")
+    @classmethod
+    def _default_policy(cls, policy: object) -> object:
+        return policy or "first_exist"
 
 
 class TlsConfig(StrictModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from quantum.testing.topology import free_port
-from tests.integration.caddy import differential
+from tests.integration.caddy import differential, modules
 
 SEED = 20261123
 EACH = 5
@@ -14,6 +14,7 @@ EACH = 5
 
 def test_every_case_is_answered_as_caddy_answers_it(tmp_path):
     cases = differential.make_cases(random.Random(SEED), EACH)
+    cases += modules.file_cases(modules.make_site(tmp_path / "site"))
     ports = free_port(), free_port()
     configs = [
         differential.write(cases, port, tmp_path / f"{port}.json") for port in ports

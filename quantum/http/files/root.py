@@ -1,4 +1,4 @@
-"""Where a file server's root comes from; a text without placeholders costs nothing per request."""
+"""Where files are served from; a text without placeholders costs nothing per request."""
 
 # ruff: noqa: PTH109 - names are str: system calls for each request, no Path objects
 from __future__ import annotations
