@@ -7,6 +7,7 @@ more. A client that did not ask for protocol 2 gets the specified fields and no 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -207,6 +208,7 @@ def rfc3339(modified_ns: int) -> str:
     return f"{text}.{micros:06d}Z" if micros else f"{text}Z"
 
 
+@lru_cache(64)  # what comes together has one time, and each is asked for thrice
 def nanoseconds(text: str) -> int:
     """Return the time that ``rfc3339`` spelled, in nanoseconds; 0 for one that is none."""
     try:

@@ -17,7 +17,7 @@ from services.sync.rules import changes
 from services.sync.rules.conditions import Condition, Conflicted
 from services.sync.rules.operations import content_of
 from services.sync.rules.tree import Node, node_of
-from services.sync.share.committing import Decide
+from services.sync.share.committing import Committed, Decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +103,45 @@ def _store(desk: Desk, temporary: str, modified: str) -> Manifest:
         os.close(descriptor)
 
 
+@dataclass(slots=True)
+class Writing:
+    """A content that is stored, on its way to its path: what the log asks of it, and what it says after."""
+
+    desk: Desk
+    wish: Wish
+    wanted: Node
+    was_there: bool = False
+
+    def decide(self, tree: changes.View) -> changes.Plan:
+        """Plan it; Conflicted, InTheWay, Refused."""
+        _check_quota(self.desk, tree, self.wanted)
+        self.was_there = tree.get(self.wanted.path) is not None
+        wish, author = self.wish, self.desk.author(self.wish.client)
+        return changes.write(tree, self.wanted, wish.condition, author, makes_copy=wish.makes_copy)
+
+    def written(self, done: Committed) -> Written:
+        """Return what came of it: what it made, even if somebody has changed that since."""
+        node = self.desk.share.tree.get(done.path)
+        if done.entries:
+            kind, body = content_of(done.entries[-1].operation)
+            node = node_of(body["metadata"], done.sequence)
+            self.was_there = kind == "Update"
+        if node is None:
+            raise Refused(503, "it was changed in the same moment", (b"retry-after", b"1"))
+        return Written(node, not self.was_there, done.path != self.wish.path)
+
+
 async def commit(desk: Desk, wish: Wish, wanted: Node, temporary: str | None) -> Written:
     """Let a content that is stored have its path. Conflicted, InTheWay, Refused, BusUnavailable."""
-    share, was_there = desk.share, False
-
-    def decide(tree: changes.View) -> changes.Plan:
-        nonlocal was_there
-        _check_quota(desk, tree, wanted)
-        was_there = tree.get(wanted.path) is not None
-        author = desk.author(wish.client)
-        return changes.write(tree, wanted, wish.condition, author, makes_copy=wish.makes_copy)
-
+    writing = Writing(desk, wish, wanted)
     try:
-        done = await share.commit(decide, wish.client, op_id=wish.op_id, temporary=temporary)
+        done = await desk.share.commit(
+            writing.decide, wish.client, op_id=wish.op_id, temporary=temporary
+        )
     except Conflicted:
         desk.metrics.conflicts.labels("refused").inc()
         raise
-    node = share.tree.get(done.path)
-    if done.entries:  # what this write made, even if somebody has changed it since
-        kind, body = content_of(done.entries[-1].operation)
-        node = node_of(body["metadata"], done.sequence)
-        was_there = kind == "Update"
-    if node is None:
-        raise Refused(503, "it was changed in the same moment", (b"retry-after", b"1"))
-    return Written(node, not was_there, done.path != wish.path)
+    return writing.written(done)
 
 
 def _check_quota(desk: Desk, tree: changes.View, wanted: Node) -> None:

@@ -13,6 +13,7 @@ import fcntl
 import os
 import secrets
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,9 @@ name is one atomic step."""
 ABANDONED = 24 * 3600.0
 """Seconds after which a temporary file belongs to no upload any more: its process died. Long, because
 another process may share the folder and receive a large file slowly."""
+
+MOST_HELD = 64
+"""Directories that are held open at once while much is done: few beside the files of all connections."""
 
 SYNCED_ONE_BY_ONE = 16
 """Up to so many files are synced each by itself; more of them cost less by syncing the file system."""
@@ -82,6 +86,27 @@ class Folder:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._holding = threading.local()
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Open each directory once while this thread does much below, not once for each step.
+
+        One that somebody renames meanwhile is still written to, as if it had been renamed afterwards.
+        """
+        self._holding.directories = {}
+        try:
+            yield
+        finally:
+            self._let_go()
+            self._holding.directories = None
+
+    def _let_go(self) -> None:
+        """Close what is held: a directory may have another name by now."""
+        held: dict[str, int] = getattr(self._holding, "directories", None) or {}
+        for directory in held.values():
+            os.close(directory)
+        held.clear()
 
     def sync(self, directories: set[str]) -> None:
         """Make the names in these directories durable."""
@@ -299,6 +324,8 @@ class Folder:
             except OSError as error:
                 raise InTheWay(f"{path} cannot be removed: {error.strerror}") from error
             _sync(parent, path, later)
+        if stat.S_ISDIR(status.st_mode):
+            self._let_go()
 
     def move(self, source: str, to: str) -> None:
         """Rename; the target must be free. Raises NotThere, InTheWay."""
@@ -311,6 +338,7 @@ class Folder:
                 raise InTheWay(f"{to}: {error.strerror}") from error
             os.fsync(new_parent)
             os.fsync(parent)
+        self._let_go()
 
     def scan(
         self, path: str = "", *, recursive: bool = True
@@ -329,7 +357,16 @@ class Folder:
 
     @contextmanager
     def _directory(self, path: str) -> Iterator[int]:
+        held: dict[str, int] | None = getattr(self._holding, "directories", None)
+        directory = held.get(path, -1) if held is not None else -1
+        if directory >= 0:
+            yield directory
+            return
         directory = self._open_directory(path)
+        if held is not None and len(held) < MOST_HELD:
+            held[path] = directory
+            yield directory
+            return
         try:
             yield directory
         finally:

@@ -33,6 +33,8 @@ class SeenTable:
 
     def __init__(self) -> None:
         self.paths: dict[str, Seen] = {}
+        self._inside: dict[str, set[str]] = {}
+        """What is directly in a directory, noted or not: what is below one is found without asking all."""
         self._changed: set[str] = set()
         self._database: sqlite3.Connection | None = None
 
@@ -69,9 +71,14 @@ class SeenTable:
                 self._database.execute("INSERT INTO of_log VALUES (?)", (log,))
         rows = self._database.execute("SELECT * FROM seen")
         self.paths = {row[0]: Seen(row[1], row[2], row[3], row[4], bool(row[5])) for row in rows}
+        self._inside = {}
+        for path in self.paths:
+            self._link(path)
 
     def note(self, path: str, seen: Seen) -> None:
         """Note what is at ``path``."""
+        if path not in self.paths:
+            self._link(path)
         self.paths[path] = seen
         self._changed.add(path)
 
@@ -79,6 +86,26 @@ class SeenTable:
         """Note that nothing is there."""
         if self.paths.pop(path, None) is not None:
             self._changed.add(path)
+            self._unlink(path)
+
+    def _link(self, path: str) -> None:
+        while path:
+            above = path.rpartition("/")[0]
+            siblings = self._inside.setdefault(above, set())
+            if path in siblings:
+                return
+            siblings.add(path)
+            path = above
+
+    def _unlink(self, path: str) -> None:
+        while path and path not in self.paths and path not in self._inside:
+            above = path.rpartition("/")[0]
+            siblings = self._inside[above]
+            siblings.discard(path)
+            if siblings:
+                return
+            del self._inside[above]
+            path = above
 
     def rename(self, source: str, to: str) -> None:
         """Note that ``source`` and all below it is at ``to``."""
@@ -90,8 +117,13 @@ class SeenTable:
 
     def below(self, path: str) -> list[str]:
         """Return the noted paths below a directory ("": all)."""
-        prefix = path + "/" if path else ""
-        return [p for p in list(self.paths) if p.startswith(prefix)]  # a copy: threads
+        found: list[str] = []
+        waiting = [path]
+        while waiting:
+            inside = list(self._inside.get(waiting.pop(), ()))  # a copy: threads
+            waiting += inside
+            found += [each for each in inside if each in self.paths]
+        return found
 
     def flush(self) -> None:
         """Write what changed. Blocks."""

@@ -70,10 +70,10 @@ class Survey:
         """Compare ``paths`` and everything below them."""
         gone: list[Found] = []
         present: list[tuple[str, os.stat_result]] = []
-        for path in _outermost(paths):
-            here = dict(self._folder.scan(path))
-            if path and (status := self._folder.stat(path)) is not None:
-                here = {path: status, **here}
+        outermost = _outermost(paths)
+        statuses = self._folder.statuses(path for path in outermost if path)
+        for path in outermost:
+            here = self._here(path, statuses.get(path))
             known = [path, *self._seen.below(path)] if path else self._seen.below("")
             gone += [Found(p, None, before) for p in sorted(known, reverse=True)
                      if p not in here and (before := self._seen.paths.get(p)) is not None]  # fmt: skip
@@ -93,6 +93,13 @@ class Survey:
         if size:
             self._chunks.sync()
         return findings
+
+    def _here(self, path: str, status: os.stat_result | None) -> dict[str, os.stat_result]:
+        """Return what is shared at ``path`` and below it; most of what is looked at is a single file."""
+        if path and (status is None or not stat.S_ISDIR(status.st_mode)):
+            return {path: status} if status is not None and stat.S_ISREG(status.st_mode) else {}
+        above = {path: status} if status is not None else {}
+        return above | dict(self._folder.scan(path))
 
     def is_current(self, path: str) -> bool:
         """Whether ``path`` itself looks as it was seen last."""
@@ -195,6 +202,9 @@ def _outermost(paths: Iterable[str]) -> list[str]:
     """Return the paths that are below none of the others."""
     kept: list[str] = []
     for path in sorted(set(paths), key=lambda p: p.split("/") if p else []):
-        if not any(not top or path == top or path.startswith(top + "/") for top in kept):
+        last = (
+            kept[-1] if kept else None
+        )  # whatever is above comes directly before what it has below
+        if last is None or not (last == "" or path.startswith(last + "/")):
             kept.append(path)
     return kept

@@ -13,7 +13,7 @@ import structlog
 from watchfiles import Change, awatch
 
 from quantum.clock import Clock
-from services.sync.share.paths import PathRefused, parse_path
+from services.sync.share.paths import HIDDEN, PathRefused, parse_path
 
 QUIET_MS = 40
 """A batch ends when nothing happened for so long: a program that writes in several steps is read once."""
@@ -33,6 +33,7 @@ class Watcher:
     def __init__(self, root: str, clock: Clock, on_changes: OnChanges) -> None:
         """``on_changes`` gets the paths to look at; a path stands for all below it."""
         self._root = os.path.realpath(root)
+        self._hidden = f"{self._root}/{HIDDEN}/"
         self._clock = clock
         self._on_changes = on_changes
         self._log = structlog.get_logger("quantum.sync").bind(root=root)
@@ -59,6 +60,8 @@ class Watcher:
         return path[len(self._root) + 1 :]
 
     def _is_shared(self, change: Change, path: str) -> bool:
+        if path.startswith(self._hidden):  # most of what happens, and none of anyone's business
+            return False
         relative = self._relative(path)
         try:
             return parse_path(relative) == relative

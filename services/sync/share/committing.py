@@ -35,6 +35,16 @@ class Committed:
     entries: tuple[ShareOperation, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A change that is asked for among others: ``Share.commit`` says what each part means."""
+
+    decide: Decide
+    source: str
+    op_id: str = ""
+    temporary: str | None = None
+
+
 @dataclass(slots=True)
 class Wish:
     """One change that is asked for; ``outcome`` is its end."""

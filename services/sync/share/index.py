@@ -85,31 +85,41 @@ class Index:
         self._set("format", FORMAT)
         self.commit()
 
-    def record(self, seq: int, entry: ShareOperation, effect: Effect) -> None:
-        """Note an operation and what it did; ``commit`` makes it last."""
-        write = self._write
-        text = entry.model_dump_json()
-        write.execute("REPLACE INTO op VALUES (?, ?, ?)", (seq, entry.op_id, text))
-        places = [(path, seq) for path in dict.fromkeys(paths_of(entry.operation))]
-        write.executemany("REPLACE INTO place VALUES (?, ?)", places)
-        removed = [(path,) for path in effect.removed]
-        write.executemany("DELETE FROM node WHERE path = ?", removed)
-        write.executemany("DELETE FROM touched WHERE path = ?", removed)
-        write.executemany("REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?)", map(_row, effect.put))
-        write.executemany("REPLACE INTO touched VALUES (?, ?)", effect.touched)
-        self._set("head", str(seq))
-
     def record_all(self, done: Iterable[tuple[int, ShareOperation, Effect]]) -> None:
-        """Note operations, to last: all of them or, when the disk is full, none (sqlite3.Error)."""
+        """Note operations and what they did, to last: all or, when the disk is full, none (sqlite3.Error)."""
         try:
-            for seq, entry, effect in done:
-                self.record(seq, entry, effect)
+            self._record(list(done))
             self.commit()
         except BaseException:
             if self._write.in_transaction:
                 self._write.execute("ROLLBACK")
             self._write.execute("BEGIN")
             raise
+
+    def _record(self, done: list[tuple[int, ShareOperation, Effect]]) -> None:
+        """Write what many operations came to: of each path the last."""
+        write = self._write
+        nodes: dict[str, Node | None] = {}
+        touched: dict[str, int | None] = {}
+        for _, _, effect in done:
+            nodes.update(dict.fromkeys(effect.removed))
+            touched.update(dict.fromkeys(effect.removed))
+            nodes.update((node.path, node) for node in effect.put)
+            touched.update(effect.touched)
+        rows = [(seq, entry.op_id, entry.model_dump_json()) for seq, entry, _ in done]
+        write.executemany("REPLACE INTO op VALUES (?, ?, ?)", rows)
+        places = [(path, seq) for seq, entry, _ in done for path in set(paths_of(entry.operation))]
+        write.executemany("REPLACE INTO place VALUES (?, ?)", places)
+        gone = [(path,) for path, node in nodes.items() if node is None]
+        write.executemany("DELETE FROM node WHERE path = ?", gone)
+        put = [_row(node) for node in nodes.values() if node is not None]
+        write.executemany("REPLACE INTO node VALUES (?, ?, ?, ?, ?, ?)", put)
+        gone = [(path,) for path, seq in touched.items() if seq is None]
+        write.executemany("DELETE FROM touched WHERE path = ?", gone)
+        last = [(path, seq) for path, seq in touched.items() if seq is not None]
+        write.executemany("REPLACE INTO touched VALUES (?, ?)", last)
+        if done:
+            self._set("head", str(done[-1][0]))
 
     def trim(self, base: ShareTree) -> None:
         """Drop the operations up to ``base.head``: the tree they made takes their place. Blocks."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from services.sync.protocol import SERVER
 from services.sync.rules.changes import Author
 from services.sync.rules.tree import Effect, ShareTree
 from services.sync.share.caretaker import Caretaker
-from services.sync.share.committing import Batch, Committed, Decide, Wish
+from services.sync.share.committing import Asked, Batch, Committed, Decide, Wish
 from services.sync.share.index import Index
 from services.sync.share.keeper import Keeper
 from services.sync.share.log import ShareLog
@@ -230,12 +230,28 @@ class Share:
         or BusUnavailable: then it may or may not have been done. A caller that is cancelled does not
         stop a commit that has begun.
         """
+        return await asyncio.shield(
+            self._ask(Asked(decide, source, op_id, temporary), before_apply)
+        )
+
+    async def commit_all(self, asked: Sequence[Asked]) -> list[Committed | BaseException]:
+        """Commit many changes as ``commit`` does each; return how each one ended."""
+        outcomes = [self._ask(each, None) for each in asked]
+        if outcomes:
+            await asyncio.wait(outcomes)
+        return [outcome.exception() or outcome.result() for outcome in outcomes]
+
+    def _ask(
+        self, asked: Asked, before_apply: Callable[[], None] | None
+    ) -> asyncio.Future[Committed]:
         outcome: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Wish(decide, source, op_id, temporary, before_apply, outcome))
+        self._waiting.append(
+            Wish(asked.decide, asked.source, asked.op_id, asked.temporary, before_apply, outcome)
+        )
         if self._committer is None or self._committer.done():
             self._committer = self._tasks.start(self._commit_waiting(), "commit")
         outcome.add_done_callback(_look_at)
-        return await asyncio.shield(outcome)
+        return outcome
 
     async def _commit_waiting(self) -> None:
         """Commit until nothing waits."""
@@ -388,14 +404,18 @@ class Share:
             self.index.record_all((each.seq, each.entry, each.effect) for each in settling.applied)
             settling.is_recorded = True
         if not settling.is_carried_out:
-            for each in settling.applied:
-                if self.keeper.is_keeping:
-                    operation, temporary = each.entry.operation, each.temporary
-                    self.keeper.carry_out(operation, each.effect, each.manifest, temporary)
-                elif each.temporary is not None:
-                    self.folder.drop_temporary(each.temporary)
+            with self.folder.holding():
+                for each in settling.applied:
+                    self._carry_out_one(each)
             settling.is_carried_out = True
         self.keeper.plain.sync()
+
+    def _carry_out_one(self, each: _Applied) -> None:
+        if self.keeper.is_keeping:
+            operation, temporary = each.entry.operation, each.temporary
+            self.keeper.carry_out(operation, each.effect, each.manifest, temporary)
+        elif each.temporary is not None:
+            self.folder.drop_temporary(each.temporary)
 
     async def _hear(self, heard: Entry[ShareOperation]) -> None:
         if heard.value is None or heard.revision <= self.tree.head:

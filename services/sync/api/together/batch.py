@@ -14,18 +14,19 @@ from typing import Any
 
 from quantum.http.body import AnyBody
 from quantum.http.message import Response
+from quantum.tasks import TaskSet
 from services.sync.api.answers import REFUSALS, Refused, answer_json, full, refused
 from services.sync.api.call import Call, Desk, modified_of
 from services.sync.api.together.records import Record, RecordsBroken, read_records
-from services.sync.api.writing import Wish, commit, guarded_removal
+from services.sync.api.writing import Wish, Writing, Written, guarded_removal
 from services.sync.disk.folder import InTheWay
 from services.sync.disk.incoming import TooLarge
 from services.sync.disk.staging import Staged, stage
 from services.sync.protocol import nanoseconds, rfc3339
 from services.sync.rules import changes
-from services.sync.rules.conditions import Condition
+from services.sync.rules.conditions import Condition, Conflicted
 from services.sync.rules.tree import Node
-from services.sync.share.committing import MOST_TOGETHER, Committed, Decide
+from services.sync.share.committing import MOST_TOGETHER, Asked, Committed, Decide
 from services.sync.share.paths import parse_path
 
 MOST_RECORDS = 10_000
@@ -46,6 +47,7 @@ class _Item:
     path: str = ""
     hash: str = ""
     modified: str = ""
+    is_new: bool = False
     staged: Staged | None = None
     result: Result | None = None
 
@@ -63,6 +65,7 @@ class Batch:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._share = desk.share
+        self._tasks = TaskSet("sync:batch")
 
     async def write(self, call: Call) -> Response:
         """Answer ``POST /api/batch``."""
@@ -74,7 +77,7 @@ class Batch:
                 await self._prepare(call, group)  # while the group before it is committed
                 if committing is not None:
                     results += await committing
-                committing = asyncio.gather(*(self._commit(call, item) for item in group))
+                committing = self._tasks.start(self._commit(call, group), "commit")
         except (RecordsBroken, TooLarge) as error:
             failure = error
         finally:
@@ -89,20 +92,20 @@ class Batch:
 
     async def _prepare(self, call: Call, group: list[_Item]) -> None:
         """Check records, and store what they bring; those that are refused have their result."""
+        now = rfc3339(int(self._share.now().timestamp() * 1_000_000) * 1000)
         for item in group:
             try:
-                self._check(call, item)
+                self._check(call, item, now)
             except REFUSALS as error:
                 item.refuse(error)
         await self._make_way([item for item in group if item.result is None])
         await self._stage([item for item in group if item.result is None])
 
-    def _check(self, call: Call, item: _Item) -> None:
+    def _check(self, call: Call, item: _Item, now: str) -> None:
         record = item.record
         item.path = parse_path(record.path)
         call.require_sight(item.path)
         call.require_change(item.path)
-        now = rfc3339(int(self._share.now().timestamp() * 1_000_000) * 1000)
         item.modified = now if record.modified is None else modified_of(record.modified)
         if record.kind != "file":
             if record.size:
@@ -161,42 +164,47 @@ class Batch:
             for item in wanted:
                 item.refuse(error)
 
-    async def _commit(self, call: Call, item: _Item) -> Result:
-        if item.result is not None:
-            return item.result
-        try:
-            if item.record.kind == "file":
-                return await self._commit_file(call, item)
-            return await self._commit_plan(call, item)
-        except REFUSALS as error:
-            return item.refuse(error)
+    async def _commit(self, call: Call, group: list[_Item]) -> list[Result]:
+        going = [(item, self._writing(call, item)) for item in group if item.result is None]
+        asked = [self._asked(call, item, writing) for item, writing in going]
+        ends = await self._share.commit_all(asked)
+        for (item, writing), end in zip(going, ends, strict=True):
+            try:
+                if isinstance(end, BaseException):
+                    raise end
+                item.result = self._result(item, writing, end)
+            except REFUSALS as error:
+                if isinstance(error, Conflicted) and writing is not None:
+                    self._desk.metrics.conflicts.labels("refused").inc()
+                item.refuse(error)
+        return [item.result for item in group if item.result is not None]
 
-    async def _commit_file(self, call: Call, item: _Item) -> Result:
+    def _writing(self, call: Call, item: _Item) -> Writing | None:
+        """Return what writes a file; None for a record that brings no content."""
         record = item.record
+        item.is_new = self._share.tree.get(item.path) is None
+        if record.kind != "file":
+            return None
         makes_copy = record.on_conflict == "copy"
         condition, op_id = _condition(record), record.op_id or ""
         wish = Wish(item.path, item.modified, condition, call.client, makes_copy, op_id)
         wanted = Node(item.path, record.size, item.hash, item.modified, False, 0)
-        temporary = None if item.staged is None else item.staged.temporary
-        written = await commit(self._desk, wish, wanted, temporary)
-        node = written.node
-        result = {"path": record.path, "status": 201 if written.is_new else 200}
-        if written.is_copy:
-            result["stored"] = node.path
-        more = {"version": node.version, "hash": node.hash, "modified": node.modified}
-        return {**result, **more}
+        return Writing(self._desk, wish, wanted)
 
-    async def _commit_plan(self, call: Call, item: _Item) -> Result:
-        record, share = item.record, self._share
-        is_new = share.tree.get(item.path) is None
-        done: Committed = await share.commit(
-            self._decide(call, item), call.client, op_id=record.op_id or ""
-        )
+    def _asked(self, call: Call, item: _Item, writing: Writing | None) -> Asked:
+        decide = self._decide(call, item) if writing is None else writing.decide
+        temporary = None if item.staged is None else item.staged.temporary
+        return Asked(decide, call.client, item.record.op_id or "", temporary)
+
+    def _result(self, item: _Item, writing: Writing | None, done: Committed) -> Result:
+        record = item.record
+        if writing is not None:
+            return _written(record, writing.written(done))
         if record.kind == "delete":
             return {"path": record.path, "status": 204, "version": done.sequence}
-        node = share.tree.get(item.path)
+        node = self._share.tree.get(item.path)
         version = done.sequence or (node.version if node is not None else 0)
-        return {"path": record.path, "status": 201 if is_new else 200, "version": version}
+        return {"path": record.path, "status": 201 if item.is_new else 200, "version": version}
 
     def _decide(self, call: Call, item: _Item) -> Decide:
         record, condition = item.record, _condition(item.record)
@@ -206,6 +214,14 @@ class Batch:
             self._desk, tree, item.path, condition, call.client, call.confirmation,
             recursive=record.recursive,
         )  # fmt: skip
+
+
+def _written(record: Record, written: Written) -> Result:
+    node = written.node
+    result: Result = {"path": record.path, "status": 201 if written.is_new else 200}
+    if written.is_copy:
+        result["stored"] = node.path
+    return {**result, "version": node.version, "hash": node.hash, "modified": node.modified}
 
 
 async def _groups(body: AnyBody) -> AsyncIterator[list[_Item]]:
