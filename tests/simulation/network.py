@@ -131,9 +131,10 @@ class SimulatedRemote:
     async def missing(self, names: Sequence[str]) -> list[str]:
         return await self._ask(lambda _: [n for n in names if n not in self._truth.chunks])
 
-    async def send_chunk(self, name: str, data: bytes) -> None:
-        assert sha256(data).hexdigest() == name
-        await self._ask(lambda _: self._truth.chunks.update({name: data}))
+    async def send_chunks(self, pieces: Sequence[tuple[str, bytes]]) -> None:
+        for name, data in pieces:
+            assert sha256(data).hexdigest() == name
+        await self._ask(lambda _: self._truth.chunks.update(pieces))
 
     async def assemble(self, path: str, manifest: Manifest, expect: Node | None) -> Written:
         return await self._ask(lambda _: self._truth.assemble(path, manifest, expect, self._client))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import re
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from quantum.http.headers import Headers
 from quantum.http.message import Response
 from services.sync.api.answers import Refused, answer_json
 from services.sync.api.call import Call, Desk
+from services.sync.api.together.records import Piece, RecordsBroken, read_records
 from services.sync.api.writing import commit, wish_of
 from services.sync.content.cutting import LARGEST, hash_of
 from services.sync.content.manifest import Manifest
@@ -29,6 +29,9 @@ MOST_CHUNKS = 2_000_000
 
 LARGEST_LIST = 256 * 1024 * 1024
 """Bytes of a list of so many chunks, as JSON."""
+
+GROUP_BYTES = 4 * 1024 * 1024
+"""Chunks of one request that are in memory at once."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -81,11 +84,39 @@ class Pieces:
             data = await read_all(call.request.body, LARGEST)
         except ValueError:
             raise TooLarge(f"a chunk has at most {LARGEST} bytes") from None
-        if hash_of(data) != name:
-            raise Refused(400, "the chunk is not what its name says")
-        is_new = await asyncio.to_thread(self._contents.directory.add_chunk, name, data)
-        await self._contents.publish_chunk(name)
-        return answer_json(201 if is_new else 200, {"size": len(data)})
+        new = await self._store([(name, data)])
+        return answer_json(201 if new else 200, {"size": len(data)})
+
+    async def write_chunks(self, call: Call) -> Response:
+        """Answer ``PUT /api/chunks``: many in one body, each a line of JSON and its bytes."""
+        stored = new = size = 0
+        pieces: list[tuple[str, bytes]] = []
+        try:
+            async for piece, data in read_records(call.request.body, Piece):
+                if not 0 < piece.size <= LARGEST:
+                    raise TooLarge(f"a chunk has 1 to {LARGEST} bytes")
+                pieces.append((piece.hash, data))
+                size += piece.size
+                if size >= GROUP_BYTES:
+                    new += await self._store(pieces)
+                    stored, size, pieces = stored + len(pieces), 0, []
+        except RecordsBroken as error:
+            raise Refused(400, str(error), stored=stored) from None
+        new += await self._store(pieces)
+        return answer_json(200, {"stored": stored + len(pieces), "new": new})
+
+    async def _store(self, pieces: list[tuple[str, bytes]]) -> int:
+        """Keep chunks until a manifest names them, which makes them durable; return how many were new."""
+        new = await asyncio.to_thread(self._keep, pieces)
+        for name, _ in pieces:
+            await self._contents.publish_chunk(name)
+        return new
+
+    def _keep(self, pieces: list[tuple[str, bytes]]) -> int:
+        for name, data in pieces:
+            if hash_of(data) != name:
+                raise Refused(400, f"the chunk {name} is not what its name says")
+        return self._contents.directory.add_chunks(pieces)
 
     async def missing(self, call: Call) -> Response:
         """Answer ``POST /api/chunks``: which of these are not here."""
@@ -145,21 +176,17 @@ class Pieces:
         folder, directory = self._share.folder, self._contents.directory
         temporary, descriptor = folder.create_temporary()
         try:
-            digest = hashlib.sha256()
-            for name, _ in manifest.chunks:
-                data = directory.chunk(name)
-                if data is None:
-                    raise Refused(409, "chunks are missing", code="missing", missing=[name])
-                digest.update(data)
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-            if digest.hexdigest() != manifest.hash:
+            if not directory.write_file(manifest, descriptor):
+                missing = [name for name, _ in manifest.chunks if not directory.has(name)]
+                if missing:
+                    said = "chunks are missing: PUT them first"
+                    raise Refused(409, said, code="missing", missing=missing)
                 raise Refused(400, "the chunks do not make up a content with this hash")
             time = nanoseconds(modified)
             os.utime(descriptor, ns=(time, time))
-            os.fsync(descriptor)
-            directory.add_manifest(manifest)
+            directory.add_manifest(
+                manifest
+            )  # with it the chunks, and the file that is not placed yet
         except BaseException:
             folder.drop_temporary(temporary)
             raise

@@ -68,7 +68,7 @@ class Rest:
             "sync": {"POST": syncing.sync},
             "trash": {"GET": past.trash},
             "restore": {"POST": past.restore},
-            "chunks": {"POST": pieces.missing},
+            "chunks": {"POST": pieces.missing, "PUT": pieces.write_chunks},
             "uploads": {"POST": uploads.create, "OPTIONS": uploads.options},
             "status": {"GET": self._status},
         }

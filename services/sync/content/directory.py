@@ -12,21 +12,23 @@ import io
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from services.sync.content.cutting import LARGEST, SMALLEST, cut, hash_of
 from services.sync.content.manifest import EMPTY, Manifest
-from services.sync.disk.folder import SYNCED_ONE_BY_ONE, sync_file_system
+from services.sync.disk.folder import SYNCED_ONE_BY_ONE
+from services.sync.disk.kernel import begin_to_sync, sync_file_system
 
 CHUNKS, MANIFESTS = "chunks", "manifests"
 
 ABANDONED = 24 * 3600.0
 """Seconds after which what no version names may go: the longest that an upload may take."""
 
-UNCERTAIN, REFRESHED = 60.0, 3600.0
-"""Seconds: a younger file may be one that another upload has not synced yet; an older one has its time
-set again, so that it does not look abandoned."""
+UNCERTAIN = REFRESHED = 3600.0
+"""Seconds: a younger file may be one that another upload has not synced yet (the kernel writes by itself
+after half a minute); an older one has its time set again, so that it does not look abandoned."""
 
 
 class ChunkDirectory:
@@ -52,7 +54,12 @@ class ChunkDirectory:
 
     def add_bytes(self, data: bytes, fresh: list[str]) -> Manifest:
         """The same for a content in memory; durable after a ``sync`` of what it adds to ``fresh``."""
-        return self._add(cut(io.BytesIO(data)) if len(data) > SMALLEST else iter((data,)), fresh)
+        if len(data) > SMALLEST:
+            return self._add(cut(io.BytesIO(data)), fresh)
+        manifest = Manifest.of_one(hash_of(data), len(data))
+        if data and self._write(CHUNKS, manifest.hash, data) is not _Was.OLD:
+            fresh.append(self._path(CHUNKS, manifest.hash))
+        return manifest
 
     def _add(self, pieces: Iterator[bytes], fresh: list[str]) -> Manifest:
         whole = hashlib.sha256()
@@ -79,10 +86,15 @@ class ChunkDirectory:
         return was is _Was.ABSENT
 
     def add_manifest(self, manifest: Manifest) -> None:
-        """Store a list of chunks, durably."""
+        """Store a list of chunks; it and all that was written before is durable when this returns."""
         if len(manifest.chunks) > 1:
             self._write(MANIFESTS, manifest.hash, manifest.encode())
-            self.sync([self._path(MANIFESTS, manifest.hash)])
+        self.sync()
+
+    def add_chunks(self, pieces: Sequence[tuple[str, bytes]]) -> int:
+        """Store chunks whose hashes were compared; return how many were new. Durable after a ``sync``."""
+        found = [self._write(CHUNKS, name, data) for name, data in pieces]
+        return found.count(_Was.ABSENT)
 
     def manifest(self, hash: str, size: int) -> Manifest | None:
         """Return the chunks of a content, None when it is not here (a chunk of it may still be missing)."""
@@ -112,15 +124,27 @@ class ChunkDirectory:
         return None
 
     def write_file(self, manifest: Manifest, descriptor: int) -> bool:
-        """Write a content into an open file, checked; False when something of it is missing."""
+        """Write a content into an open file, checked; False when something of it is missing.
+
+        The whole is hashed, not each chunk. Chunks that spoil it are removed, so they can come again.
+        """
+        digest = hashlib.sha256()
+        with ThreadPoolExecutor(1, "sync-hash") as beside:  # hashing takes as long as copying
+            hashed: Future[None] | None = None
+            for name, size in manifest.chunks:
+                data = self._read(CHUNKS, name)
+                if data is None or len(data) != size:
+                    break
+                if hashed is not None:
+                    hashed.result()
+                hashed = beside.submit(digest.update, data)
+                write_all(descriptor, data)
+                begin_to_sync(descriptor)
+        if digest.hexdigest() == manifest.hash:
+            return True
         for name, _ in manifest.chunks:
-            data = self.chunk(name)
-            if data is None:
-                return False
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-        return True
+            self.chunk(name)
+        return False
 
     def sync(self, paths: list[str] | None = None) -> None:
         """Make files durable; without ``paths`` all that was written before."""
@@ -174,13 +198,16 @@ class ChunkDirectory:
                 age = _refresh(path, status.st_mtime)
                 return _Was.RECENT if age < UNCERTAIN else _Was.OLD
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            pass  # as usual
         fresh = f"{path}.{secrets.token_hex(4)}"
         try:
-            with open(fresh, "xb", buffering=0) as file:
-                view = memoryview(data)
-                while view:
-                    view = view[file.write(view) or 0 :]
+            descriptor = _create(fresh)
+            try:
+                write_all(descriptor, data)
+                if len(data) > SMALLEST:
+                    begin_to_sync(descriptor)
+            finally:
+                os.close(descriptor)
             os.rename(fresh, path)
         except BaseException:
             with suppress(OSError):
@@ -203,6 +230,22 @@ class _Was(enum.Enum):
     ABSENT = enum.auto()
     RECENT = enum.auto()
     OLD = enum.auto()
+
+
+def _create(path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:  # the first of 256 in its directory
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        return os.open(path, flags, 0o644)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of ``data``."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _sync(path: str) -> None:

@@ -7,7 +7,6 @@ block; callers run them in a thread. Paths are those of ``paths.parse_path``; ""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
 
+from services.sync.disk.kernel import EXCHANGE, NOREPLACE, rename, sync_file_system
 from services.sync.share.paths import HIDDEN, is_shared
 
 TEMPORARY = f"{HIDDEN}/incoming"
@@ -40,33 +40,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-
-NOREPLACE, EXCHANGE = 1, 2
-"""Flags of renameat2(2)."""
-
 _AGAIN = ""
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTTY})
-
-
-def rename(source: str, to: str, source_directory: int, directory: int, flags: int) -> None:
-    """Rename below open directories, as renameat2 does; plainly where a file system cannot.
-
-    Raises FileExistsError with NOREPLACE when the target is there, otherwise what os.rename raises.
-    """
-    if _LIBC.renameat2(source_directory, source.encode(), directory, to.encode(), flags) == 0:
-        return
-    code = ctypes.get_errno()
-    if code not in _UNSUPPORTED:
-        raise OSError(code, os.strerror(code), source)
-    if flags == NOREPLACE:
-        try:
-            os.stat(to, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            pass
-        else:
-            raise FileExistsError(to)
-    os.rename(source, to, src_dir_fd=source_directory, dst_dir_fd=directory)
 
 
 class NotThere(Exception):
@@ -408,12 +382,6 @@ def _sync(parent: int, path: str, later: set[str] | None) -> None:
         os.fsync(parent)
     else:
         later.add(path.rpartition("/")[0])
-
-
-def sync_file_system(descriptor: int) -> None:
-    """Make all that was written to the file system of an open file durable (syncfs(2))."""
-    if _LIBC.syncfs(descriptor):
-        raise OSError(ctypes.get_errno(), "syncfs")
 
 
 def _shared_entries(directory: int) -> Iterator[tuple[str, os.stat_result]]:

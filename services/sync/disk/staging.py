@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.sync.content.directory import ChunkDirectory
+from services.sync.content.directory import ChunkDirectory, write_all
 from services.sync.content.manifest import Manifest
 from services.sync.disk.folder import Folder
 
@@ -35,7 +35,7 @@ def stage(
                 name, descriptor = create()
                 staged.append(Staged(name, manifest))
                 try:
-                    _write(descriptor, data)
+                    write_all(descriptor, data)
                     os.utime(descriptor, ns=(modified_ns, modified_ns))
                 finally:
                     os.close(descriptor)
@@ -46,9 +46,3 @@ def stage(
             folder.drop_temporary(each.temporary)
         raise
     return staged
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -230,7 +230,7 @@ async def _groups(body: AnyBody) -> AsyncIterator[list[_Item]]:
     count = size = 0
     failure: RecordsBroken | TooLarge | None = None
     try:
-        async for record, content in read_records(body):
+        async for record, content in read_records(body, Record):
             if count == MOST_RECORDS:
                 raise TooLarge(f"a request has at most {MOST_RECORDS} records")
             group.append(_Item(record, content))

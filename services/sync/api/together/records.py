@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,14 +21,28 @@ _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Tag = Annotated[str, Field(pattern=r"^(\*|v[0-9]{1,18}|[0-9a-f]{64})$")]
 
 
-class Record(BaseModel):
-    """What a writer asks for one path; ``size`` bytes of content follow (0 but for files)."""
+class Sized(BaseModel):
+    """A line that is followed by ``size`` bytes."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
+    size: int = Field(default=0, ge=0, le=LARGEST_TOGETHER)
+
+
+R = TypeVar("R", bound=Sized)
+
+
+class Piece(Sized):
+    """One chunk, named by its SHA-256."""
+
+    hash: _Hash
+
+
+class Record(Sized):
+    """What a writer asks for one path; ``size`` bytes of content follow (0 but for files)."""
+
     path: str = Field(min_length=1, max_length=LARGEST_PATH)
     kind: Literal["file", "directory", "delete"] = "file"
-    size: int = Field(default=0, ge=0, le=LARGEST_TOGETHER)
     hash: _Hash | None = None
     modified: str | None = Field(default=None, max_length=64)
     if_match: _Tag | None = None
@@ -43,8 +57,8 @@ class RecordsBroken(Exception):
     """A body that is no row of records; what came before the bad one counts."""
 
 
-async def read_records(body: AnyBody) -> AsyncIterator[tuple[Record, bytes]]:
-    """Yield the records of a body as they come; RecordsBroken."""
+async def read_records(body: AnyBody, kind: type[R]) -> AsyncIterator[tuple[R, bytes]]:
+    """Yield the records of a body as they come, each with its content; RecordsBroken."""
     source = _once(body) if isinstance(body, bytes) else body
     buffer = bytearray()
     number = 0
@@ -61,14 +75,16 @@ async def read_records(body: AnyBody) -> AsyncIterator[tuple[Record, bytes]]:
             start = len(buffer)
             buffer += chunk
             end = buffer.find(b"\n", start)
-        record = _parse(number, bytes(buffer[:end]))
+        record = _parse(number, bytes(buffer[:end]), kind)
         del buffer[: end + 1]
         while len(buffer) < record.size:
             chunk = await anext(source, b"")
             if not chunk:
                 raise RecordsBroken(f"record {number}: the body ends in its content")
             buffer += chunk
-        yield record, bytes(buffer[: record.size])
+        with memoryview(buffer) as view:
+            content = bytes(view[: record.size])
+        yield record, content
         del buffer[: record.size]
         number += 1
 
@@ -78,9 +94,9 @@ def encode_record(facts: dict[str, Any], content: bytes = b"") -> bytes:
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" + content
 
 
-def _parse(number: int, line: bytes) -> Record:
+def _parse(number: int, line: bytes, kind: type[R]) -> R:
     try:
-        return Record.model_validate_json(line)
+        return kind.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -174,8 +174,8 @@ class Remote(Protocol):
     async def missing(self, names: Sequence[str]) -> list[str]:
         """Return the chunks that the server does not have."""
 
-    async def send_chunk(self, name: str, data: bytes) -> None:
-        """Hand over one chunk."""
+    async def send_chunks(self, pieces: Sequence[tuple[str, bytes]]) -> None:
+        """Hand over chunks, each with its name."""
 
     async def assemble(self, path: str, manifest: Manifest, expect: Node | None) -> Written:
         """Write a file made of chunks that the server has; ChunksMissing otherwise."""

@@ -35,7 +35,13 @@ from services.sync.client.remote.api import (
     Write,
     Written,
 )
-from services.sync.client.remote.together import encode_writes, fetched, read_contents, written
+from services.sync.client.remote.together import (
+    encode_chunks,
+    encode_writes,
+    fetched,
+    read_contents,
+    written,
+)
 from services.sync.content.manifest import Manifest
 from services.sync.share.paths import PathRefused, parse_path
 
@@ -79,6 +85,7 @@ class HttpRemote:
         self._base = base
         self._has_log = False
         self._takes_many = True
+        self._takes_chunks = True
 
     @property
     def live_url(self) -> URL:
@@ -155,8 +162,12 @@ class HttpRemote:
         body = encode_writes(writes, [f"{first}-{number}" for number in range(len(writes))])
         fields = {"Content-Type": "application/octet-stream"}
         fields |= {"Sync-Confirm": confirm} if confirm else {}
-        async with self._ask_many("api/batch", data=body, headers=fields) as answer:
-            results = (await answer.json())["results"]
+        try:
+            async with self._ask_many("api/batch", data=body, headers=fields) as answer:
+                results = (await answer.json())["results"]
+        except Unsupported:
+            self._takes_many = False
+            raise
         if len(results) != len(writes):
             raise Offline("the answer is not about what was asked")
         return [
@@ -168,31 +179,27 @@ class HttpRemote:
         """Fetch small files."""
         found: list[Fetched | RemoteError] = []
         body = {"files": [{"path": path} for path in paths]}
-        async with self._ask_many("api/fetch", json=body) as answer:
-            try:
+        try:
+            async with self._ask_many("api/fetch", json=body) as answer:
                 async for facts, data in read_contents(answer.content):
                     status = int(facts["status"])
                     found.append(fetched(facts, data) if status == 200 else _meaning(status, facts))
-            except (asyncio.IncompleteReadError, ValueError) as error:
-                raise Offline("the answer broke off") from error
+        except (asyncio.IncompleteReadError, ValueError) as error:
+            raise Offline("the answer broke off") from error
+        except Unsupported:
+            self._takes_many = False
+            raise
         if len(found) != len(paths):
             raise Offline("the answer broke off")
         return found
 
     @asynccontextmanager
-    async def _ask_many(self, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _ask_many(
+        self, path: str, method: str = "POST", **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for many things at once; Unsupported when the server does not know how."""
-        url = self._url(path)
-        try:
-            async with self._http.request("POST", url, **options) as answer:
-                if answer.status in {404, 405}:
-                    self._takes_many = False
-                    raise Unsupported("one by one, then")
-                if answer.status >= 300:
-                    raise await _problem(answer)
-                yield answer
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Offline(f"{self._base}: {error or type(error).__name__}") from error
+        async with self._ask(method, self._url(path), absent=True, **options) as answer:
+            yield answer
 
     @property
     def has_pieces(self) -> bool:
@@ -218,10 +225,21 @@ class HttpRemote:
                 found += (await answer.json())["missing"]
         return found
 
-    async def send_chunk(self, name: str, data: bytes) -> None:
-        """Hand over one chunk."""
-        async with self._ask("PUT", self._url(f"api/chunks/{name}"), data=data) as answer:
-            await answer.read()
+    async def send_chunks(self, pieces: Sequence[tuple[str, bytes]]) -> None:
+        """Hand over chunks: together, or one by one to a server that knows no better."""
+        if self._takes_chunks and len(pieces) > 1:
+            try:
+                async with self._ask_many(
+                    "api/chunks", "PUT", data=encode_chunks(pieces)
+                ) as answer:
+                    await answer.read()
+            except Unsupported:
+                self._takes_chunks = False
+            else:
+                return
+        for name, data in pieces:
+            async with self._ask("PUT", self._url(f"api/chunks/{name}"), data=data) as answer:
+                await answer.read()
 
     async def assemble(self, path: str, manifest: Manifest, expect: Node | None) -> Written:
         """Write a file made of chunks that the server has."""
@@ -277,11 +295,16 @@ class HttpRemote:
 
     @asynccontextmanager
     async def _ask(
-        self, method: str, url: URL, **options: Any
+        self, method: str, url: URL, *, absent: bool = False, **options: Any
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request; raises RemoteError unless the answer is a success."""
+        """Send a request; raises RemoteError unless the answer is a success.
+
+        ``absent``: 404 and 405 mean that the server has no such resource.
+        """
         try:
             async with self._http.request(method, url, **options) as answer:
+                if absent and answer.status in {404, 405}:
+                    raise Unsupported("one by one, then")
                 if answer.status >= 300:
                     raise await _problem(answer)
                 yield answer

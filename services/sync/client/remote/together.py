@@ -40,6 +40,14 @@ def encode_writes(writes: Sequence[Write], op_ids: Sequence[str]) -> bytes:
     return b"".join(parts)
 
 
+def encode_chunks(pieces: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return the body that hands over some chunks."""
+    parts: list[bytes] = []
+    for name, data in pieces:
+        parts += (f'{{"hash":"{name}","size":{len(data)}}}\n'.encode(), data)
+    return b"".join(parts)
+
+
 def _condition(write: Write) -> Json:
     if write.expect is None:
         is_file = write.node is not None and not write.node.is_directory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator
 
 from services.sync.client.disk.folder import LocalChanged
 from services.sync.client.pace import Pace
@@ -31,12 +31,19 @@ BLOCK = 256 * 1024
 SMALL = 1024 * 1024
 """Files up to this size are read whole and sent in one piece."""
 
-AT_ONCE = 4
-"""Chunks of one file on their way at once: 2 MiB at most, and the server's fsync of one does not
-hold up the next."""
+AT_ONCE, TOGETHER = 3, 4 * 1024 * 1024
+"""Requests of one file on their way at once, and the bytes of the chunks of one: while one is stored the
+next travels and a third is read."""
+
+MOST_UNASKED = 4
+"""Chunks that are sent without asking whether they are there: the question costs a round trip."""
 
 ASSEMBLIES = 3
 """Times a file is put together when the server says that chunks are missing which it had."""
+
+
+Places = dict[str, tuple[int, int]]
+"""Where chunks are in a file: offset and size, by name."""
 
 
 class Uploads:
@@ -82,7 +89,7 @@ class Uploads:
         places = spans(manifest)
         has = {name for name, _ in known.chunks} if known is not None else set()
         wanted = [name for name in places if name not in has]
-        if len(wanted) > AT_ONCE:
+        if len(wanted) > MOST_UNASKED:
             wanted = await self._remote.missing(wanted)
         sent = 0
         for _ in range(ASSEMBLIES):
@@ -97,11 +104,11 @@ class Uploads:
             return written
         raise Offline(f"{action.path}: the server does not keep the chunks that it is sent")
 
-    async def _send_chunks(self, path: str, places: dict[str, tuple[int, int]]) -> None:
+    async def _send_chunks(self, path: str, places: Places) -> None:
         if not places:
             return
         descriptor = await self._open(path)
-        waiting = iter(places.items())
+        waiting = _parts(places)
         tasks = [
             asyncio.get_running_loop().create_task(self._send_some(path, descriptor, waiting))
             for _ in range(min(AT_ONCE, len(places)))
@@ -114,15 +121,21 @@ class Uploads:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._replica.folder.calls.close(descriptor)
 
-    async def _send_some(
-        self, path: str, descriptor: int, waiting: Iterable[tuple[str, tuple[int, int]]]
-    ) -> None:
-        for name, (offset, size) in waiting:
-            data = await self._run(self._replica.folder.calls.read_at, descriptor, size, offset)
+    async def _send_some(self, path: str, descriptor: int, waiting: Iterator[Places]) -> None:
+        for places in waiting:
+            pieces = await self._run(self._read_pieces, path, descriptor, places)
+            await self._spend(sum(len(data) for _, data in pieces))
+            await self._remote.send_chunks(pieces)
+
+    def _read_pieces(self, path: str, descriptor: int, places: Places) -> list[tuple[str, bytes]]:
+        """Read chunks that stay together. Blocks."""
+        found: list[tuple[str, bytes]] = []
+        for name, (offset, size) in places.items():
+            data = self._replica.folder.calls.read_at(descriptor, size, offset)
             if hash_of(data) != name:
                 raise LocalChanged(f"{path} was changed while it was sent")
-            await self._spend(size)
-            await self._remote.send_chunk(name, data)
+            found.append((name, data))
+        return found
 
     # Whole.
 
@@ -170,3 +183,17 @@ class Uploads:
     async def _spend(self, count: int) -> None:
         await self._pace.spend(count)
         self._progress.moved_bytes(count)
+
+
+def _parts(places: Places) -> Iterator[Places]:
+    """Yield chunks in groups, each for one request."""
+    part: Places = {}
+    size = 0
+    for name, place in places.items():
+        part[name] = place
+        size += place[1]
+        if size >= TOGETHER:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part
