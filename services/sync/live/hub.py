@@ -159,7 +159,9 @@ class Hub:
         while True:
             await self.clock.sleep(HEAD_SECONDS)
             share, metrics = self.share, self.metrics
-            metrics.queued.set(sum(client.queued for client in self.clients))
+            queued = sum(client.queued for client in self.clients)
+            metrics.queued.labels(share.name).set(queued)
+            metrics.waiting.labels(share.name).set(share.waiting)
             metrics.head.labels(share.name).set(share.tree.head)
             metrics.pending.labels(share.name).set(len(share.keeper.pending))
             metrics.saved.labels(share.name).set(share.contents.directory.saved)

@@ -21,8 +21,13 @@ class LiveMetrics:
         )
         self.cut = Counter("quantum_sync_clients_cut", "Clients cut", ["reason"], registry=registry)
         self.queued = Gauge(
-            "quantum_sync_queued_bytes", "Bytes that wait for slow clients", registry=registry
-        )
+            "quantum_sync_queued_bytes", "Bytes that wait for slow clients", ["share"],
+            registry=registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "quantum_sync_waiting_writes", "Writes on their way into the log", ["share"],
+            registry=registry,
+        )  # fmt: skip
         self.operations = Counter(
             "quantum_sync_operations", "Operations applied", ["kind"], registry=registry
         )

@@ -124,6 +124,11 @@ class Share:
         """Whether the tree is that of the log; requests wait for it."""
         return self._ready.is_set()
 
+    @property
+    def waiting(self) -> int:
+        """How many changes wait for their trip into the log."""
+        return len(self._waiting)
+
     async def wait_ready(self, seconds: float) -> bool:
         """Wait up to ``seconds`` to become ready; whether it is."""
         return await self._wait_for(self._ready, seconds)

@@ -74,6 +74,68 @@ async def test_a_chunk_is_what_its_name_says_or_nothing(deploy):
         assert (await share.ask("PUT", f"/api/chunks/{name}", b"x" * (LARGEST + 1))).status == 413
 
 
+def together(*pieces):
+    return b"".join(
+        json.dumps({"hash": hashlib.sha256(data).hexdigest(), "size": len(data)}).encode()
+        + b"\n"
+        + data
+        for data in pieces
+    )
+
+
+async def test_chunks_that_come_together_make_a_content(deploy):
+    async with deploy() as share:
+        pieces = [noise(200_000, seed) for seed in range(30)]
+        answer = await share.ask("PUT", "/api/chunks", together(*pieces))
+        assert (answer.status, json.loads(answer.body)) == (200, {"stored": 30, "new": 30})
+        again = await share.ask("PUT", "/api/chunks", together(*pieces[:2], b"new"))
+        assert json.loads(again.body) == {"stored": 3, "new": 1}
+        whole = b"".join(pieces)
+        wanted = {
+            "hash": hashlib.sha256(whole).hexdigest(), "size": len(whole),
+            "chunks": [[hashlib.sha256(data).hexdigest(), len(data)] for data in pieces],
+        }  # fmt: skip
+        done = await share.ask("PUT", "/api/manifests/large", json.dumps(wanted).encode())
+        assert done.status == 201
+        assert (share.root / "large").read_bytes() == whole
+
+
+async def test_a_bad_chunk_among_others_is_refused_by_its_name(deploy):
+    async with deploy() as share:
+        name = hashlib.sha256(b"right").hexdigest()
+        bad = json.dumps({"hash": name, "size": 5}).encode() + b"\nwrong"
+        answer = await share.ask("PUT", "/api/chunks", bad)
+        assert (answer.status, name in json.loads(answer.body)["error"]) == (400, True)
+        for body, status in (
+            (together(b"x")[:-1], 400),
+            (b"no json\n", 400),
+            (together(b""), 413),
+            (together(b"x" * (LARGEST + 1)), 413),
+        ):
+            assert (await share.ask("PUT", "/api/chunks", body)).status == status
+        assert (await share.ask("GET", f"/api/chunks/{name}")).status == 404
+
+
+async def test_a_chunk_that_was_spoiled_since_it_came_is_asked_for_again(deploy):
+    async with deploy() as share:
+        pieces = [noise(100_000, seed) for seed in (1, 2)]
+        await share.ask("PUT", "/api/chunks", together(*pieces))
+        names = [hashlib.sha256(data).hexdigest() for data in pieces]
+        (file,) = (share.root / ".quantum" / "chunks").rglob(names[1])
+        file.write_bytes(bytes(100_000))
+        whole = b"".join(pieces)
+        wanted = {
+            "hash": hashlib.sha256(whole).hexdigest(), "size": len(whole),
+            "chunks": [[name, 100_000] for name in names],
+        }  # fmt: skip
+        answer = await share.ask("PUT", "/api/manifests/a", json.dumps(wanted).encode())
+        assert (answer.status, json.loads(answer.body)["missing"]) == (409, names[1:])
+        await share.ask("PUT", "/api/chunks", together(pieces[1]))
+        done = await share.ask("PUT", "/api/manifests/a", json.dumps(wanted).encode())
+        assert done.status == 201
+        assert (share.root / "a").read_bytes() == whole
+
+
 async def test_chunks_that_do_not_make_the_content_are_refused(deploy):
     async with deploy() as share:
         name = hashlib.sha256(b"right").hexdigest()
