@@ -39,6 +39,7 @@ from quantum.service.watching import watch_file
 from quantum.tasks import TaskSet
 from quantum.telemetry.log import configure_logging, identify
 from quantum.telemetry.metrics import process_registry
+from quantum.trimming import keep_trim
 
 __all__ = ["EXIT_FAILED", "EXIT_FORCED", "EXIT_OK", "EXIT_UNCLEAN", "RunOptions", "run"]
 
@@ -170,6 +171,7 @@ class Process:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS)
+        self._tasks.start(keep_trim(self._clock), "trim")
 
     async def _start(self) -> Revision:
         options = self._options
