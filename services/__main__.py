@@ -19,6 +19,7 @@ COMMANDS = {
     "reload": "load a configuration into a running process",
     "stop": "stop a running process",
     "sync": "keep a folder the same as a share",
+    "hash-password": "hash a password for basic authentication",
     "list-modules": "list the modules a configuration can name",
     "version": "print the version",
 }

@@ -16,6 +16,7 @@ INLINE_KEYS = {
     "caddy.logging.encoders": "format",
     "caddy.logging.writers": "output",
     "caddy.storage": "module",
+    "http.authentication.hashes": "algorithm",
     "http.handlers": "handler",
     "http.ip_sources": "source",
     "http.reverse_proxy.selection_policies": "policy",

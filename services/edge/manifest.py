@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantum.modules.spec import Manifest, ModuleSpec
+from services.edge.authentication.modules import MODULES as AUTHENTICATION
 from services.edge.listening.modules import MODULES as LISTENERS
 from services.edge.modules import MODULES
 
@@ -15,6 +16,7 @@ MANIFEST = Manifest(
     modules=(
         *MODULES,
         *LISTENERS,
+        *AUTHENTICATION,
         ModuleSpec(
             id="http.ip_sources.static",
             room="edge",

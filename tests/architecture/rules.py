@@ -12,6 +12,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "ngh2": ("quantum/wire/",),
     "aioquic": ("services/edge/", "services/proxy/transports/"),
     "acme": ("services/certs/",),
+    "bcrypt": ("services/edge/authentication/",),
+    "argon2": ("services/edge/authentication/",),
     "josepy": ("services/certs/",),
     "watchfiles": ("services/sync/", "services/cli/"),
     "aiohttp": (

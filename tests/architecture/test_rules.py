@@ -12,7 +12,9 @@ from tests.architecture import rules
 ROOT = Path(__file__).parents[2]
 
 SIZE_REASONS: dict[str, str] = {}
-FOLDER_REASONS: dict[str, str] = {}
+FOLDER_REASONS: dict[str, str] = {
+    "services/cli": "one file for each command, so that `quantum ready` imports its own and no other",
+}
 
 
 @pytest.fixture

@@ -51,8 +51,8 @@ def find(key: str) -> Callable[[Request], str | None] | None:
         name = key[4:]
         return lambda request: environment_value(name)
     if key.startswith("file."):
-        path = Path(key[5:])
-        return lambda request: _content(path)
+        path = key[5:]
+        return lambda request: content_of(path)
     fixed = _SYSTEM.get(key)
     if fixed is not None:
         return lambda request: fixed()
@@ -62,12 +62,13 @@ def find(key: str) -> Callable[[Request], str | None] | None:
     return None
 
 
-def _content(path: Path) -> str:
+def content_of(path: str) -> str:
+    """Return a file's text without its last line's end, "" (and a log line) when it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             data = file.read(MAX_FILE_BYTES)
     except OSError as error:
-        _log.error("placeholder_file_unreadable", path=str(path), reason=error.strerror)
+        _log.error("placeholder_file_unreadable", path=path, reason=error.strerror)
         return ""
     return data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from services.edge.authentication.hashes import Argon2id, Bcrypt
 from tests.integration.caddy.differential import Case, asking, say
 
 FOUND = "{http.matchers.file.relative}|{http.matchers.file.type}|{http.matchers.file.remainder}"
@@ -79,3 +82,47 @@ def file_cases(root: Path) -> list[Case]:
     cases.append(Case("file: the root is a variable, then a rewrite", by_variable, asked))
     negated = asking({"not": [{"file": {"root": str(root)}}]})
     return [*cases, Case("file: not", negated, asked)]
+
+
+def basic(text: str, scheme: str = "Basic") -> tuple[tuple[str, str], ...]:
+    """Return the field that holds credentials."""
+    return (("Authorization", f"{scheme} {base64.b64encode(text.encode()).decode()}"),)
+
+
+CREDENTIALS: list[tuple[tuple[str, str], ...]] = [
+    (), basic("ann:secret"), basic("ann:wrong"), basic("bob:secret"), basic("ann:"), basic("ann"), basic(":secret"), basic("Ann:secret"),
+    basic("ann:secret", "basic"), basic("ann:secret", "Bearer"), basic("béa:pa:ss"), basic("béa:pass"), (("Authorization", "Basic"),),
+    (("Authorization", "Basic !!!"),), (("Authorization", "Basic YW5uOnNlY3JldA"),), (("Authorization", ""),),
+    (*basic("ann:wrong"), *basic("ann:secret")), basic("ann:" + "x" * 100),
+]  # fmt: skip
+
+
+def authentication_cases() -> list[Case]:
+    """Return what ``http.handlers.authentication`` is tried with; hashes are as cheap as they get."""
+
+    def guarded(providers: dict[str, Any]) -> list[dict[str, Any]]:
+        user = say("{http.auth.user.id}")
+        return [{"handle": [{"handler": "authentication", "providers": providers}, user]}]
+
+    def accounts(make: Callable[[bytes], str]) -> list[dict[str, str]]:
+        return [
+            {"username": "ann", "password": make(b"secret")},
+            {"username": "béa", "password": base64.b64encode(make(b"pa:ss").encode()).decode()},
+        ]
+
+    weak = accounts(lambda password: Bcrypt.make(password, 4))
+    modern = accounts(lambda password: Argon2id.make(password, memory=64))
+    argon2id = {"algorithm": "argon2id"}
+    asked = [("GET", "/x", fields, "example.com") for fields in CREDENTIALS]
+    providers: list[dict[str, Any]] = [
+        {"http_basic": {"accounts": weak}},
+        {"http_basic": {"accounts": weak, "realm": "the house", "hash": {"algorithm": "bcrypt"}}},
+        {"http_basic": {"accounts": weak, "hash_cache": {}}},
+        {"http_basic": {"accounts": modern, "hash": argon2id, "hash_cache": {}}},
+        {"http_basic": {"accounts": modern, "hash": argon2id}},
+        {},
+    ]
+    return [
+        Case(f"authentication {list(p.get('http_basic', p))} {i}", guarded(p), asked)
+        for i, p in enumerate(providers)
+    ]

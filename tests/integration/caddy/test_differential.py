@@ -15,6 +15,7 @@ EACH = 5
 def test_every_case_is_answered_as_caddy_answers_it(tmp_path):
     cases = differential.make_cases(random.Random(SEED), EACH)
     cases += modules.file_cases(modules.make_site(tmp_path / "site"))
+    cases += modules.authentication_cases()
     ports = free_port(), free_port()
     configs = [
         differential.write(cases, port, tmp_path / f"{port}.json") for port in ports
