@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quantum.modules.spec import Manifest, ModuleSpec
 from services.edge.authentication.modules import MODULES as AUTHENTICATION
+from services.edge.encoding.modules import MODULES as ENCODING
 from services.edge.listening.modules import MODULES as LISTENERS
 from services.edge.modules import MODULES
 
@@ -15,6 +16,7 @@ MANIFEST = Manifest(
     needs=("certs", "proxy", "static", "sync"),
     modules=(
         *MODULES,
+        *ENCODING,
         *LISTENERS,
         *AUTHENTICATION,
         ModuleSpec(

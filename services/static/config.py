@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 
 from quantum.config.model import StrictModel
+from quantum.modules.config import ModuleMap
 
 _NOT_BUILT = "known to Caddy, not built here yet: http.handlers.file_server.{}"
 
@@ -25,7 +26,8 @@ class FileServerConfig(StrictModel):
     set, else the working directory. ``hide`` takes names, paths and globs. ``canonical_uris`` adds
     the slash that a directory lacks, and takes away the one that a file has, by a 308.
     ``status_code`` replaces 200 (an error page); ``pass_thru`` gives what is not found to the next
-    handler of the route.
+    handler of the route. With ``precompressed``, a file beside (``.gz``, ``.zst``, ``.br``) is sent to
+    clients that take its coding; ``precompressed_order`` decides where they have no preference.
     """
 
     root: str = ""
@@ -36,7 +38,7 @@ class FileServerConfig(StrictModel):
     pass_thru: bool = False
     fs: str = ""
     browse: dict[str, Any] | None = None
-    precompressed: dict[str, Any] = Field(default_factory=dict)
+    precompressed: ModuleMap("http.precompressed") = Field(default_factory=dict)  # type: ignore[valid-type]
     precompressed_order: list[str] = Field(default_factory=list)
     etag_file_extensions: list[str] = Field(default_factory=list)
 
@@ -47,7 +49,7 @@ class FileServerConfig(StrictModel):
             raise ValueError(f"status code {value!r} is no number from 100 to 999")
         return value
 
-    @field_validator("fs", "browse", "precompressed", "precompressed_order", "etag_file_extensions")
+    @field_validator("fs", "browse", "etag_file_extensions")
     @classmethod
     def _is_built(cls, value: Any, info: Any) -> Any:
         if value or (isinstance(value, dict) and info.field_name == "browse"):
@@ -60,3 +62,7 @@ class FileServerConfig(StrictModel):
         if "\0" in value:
             raise ValueError("a path cannot contain NUL")
         return value
+
+
+class PrecompressedConfig(StrictModel):
+    """``http.precompressed.*``: there is nothing to say but its name."""

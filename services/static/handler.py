@@ -27,6 +27,7 @@ from services.static.config import FileServerConfig
 from services.static.contents import LARGEST, SETTLED, Content, Contents, identity_of
 from services.static.etag import UNDATED, etag_of
 from services.static.paths import OutsideRoot, compile_hidden, open_beneath
+from services.static.precompressed import Sidecars
 
 METHODS = frozenset({"GET", "HEAD"})
 _ALLOW = ((b"allow", b"GET, HEAD"),)
@@ -35,6 +36,8 @@ _LEADING_SLASHES = re.compile(r"^[/\\]{2,}")
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 """Failures that mean: no such file. (A name that is too long or has no place in the file system's
 encoding cannot exist, a loop of links leads nowhere.)"""
+
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 
 _VARY = ((b"vary", b"Accept-Encoding"),)
 """On every file, as Caddy does: an ``encode`` handler in front may answer in several encodings."""
@@ -62,17 +65,19 @@ class FileServer:
         self._indexes = [compile_template(name) for name in config.index_names]
         self._is_hidden = compile_hidden(config.hide)
         self._status = compile_template(config.status_code) if config.status_code else None
+        self._sidecars = _sidecars(config, provision)
         self._contents = Contents()
 
     async def handle(self, request: Request) -> Response:
         """Answer with the file; HttpError 404, 405, 403, 400 or 503."""
         root = self._root(request)
         key = f"{root}\0{request.path}"
-        content = self._contents.current(key)
+        sidecars = [] if self._sidecars is None else list(self._sidecars.of(request))
+        content = self._contents.current(key) if not sidecars else None
         if content is not None:
             return self._from_memory(request, content)
         try:
-            return self._from_disk(request, root, key)
+            return self._from_disk(request, root, key, sidecars)
         except OSError as error:
             raise _refusal(error) from error
 
@@ -94,14 +99,19 @@ class FileServer:
                 return content.whole
         return answer_bytes(request.method, request.headers, content.data, content.representation)
 
-    def _from_disk(self, request: Request, root: str, key: str) -> Response:
+    def _from_disk(
+        self, request: Request, root: str, key: str, sidecars: list[tuple[bytes, str]]
+    ) -> Response:
         found = self._find(request, root)
         if self._config.canonical_uris:
             redirect = _canonical(request, is_index=found.is_index)
             if redirect is not None:
                 return redirect
         self._check_method(request)
-        override = None if self._status is None else self._status_for(request)
+        for encoding, suffix in sidecars:
+            compressed = self._open_sidecar(root, found.name, encoding, suffix)
+            if compressed is not None:
+                return self._send(request, *compressed)
         try:
             descriptor, status = open_beneath(root, found.name)
         except OutsideRoot as error:
@@ -115,13 +125,41 @@ class FileServer:
                 )
                 self._contents.keep(key, content)
                 return self._from_memory(request, content)
-        if override is None:
+        return self._send(request, descriptor, representation)
+
+    def _send(self, request: Request, descriptor: int, representation: Representation) -> Response:
+        """Answer with an open file, by the configured status if there is one."""
+        if self._status is None:
             return answer(request.method, request.headers, descriptor, representation)
+        try:
+            override = self._status_for(request)
+        except HttpError:
+            os.close(descriptor)
+            raise
         parts: list[bytes | ByteRange] = [ByteRange(0, representation.size)]
         if request.method == "HEAD" or not representation.size:
             os.close(descriptor)
             return Response(override, representation.whole())
         return Response(override, representation.whole(), read_parts(descriptor, parts))
+
+    def _open_sidecar(
+        self, root: str, name: str, encoding: bytes, suffix: str
+    ) -> tuple[int, Representation] | None:
+        """Open the compressed form of ``name``, None when there is none to be had.
+
+        Type and date are the file's own, the entity tag is of the compressed one; ``hide`` does not
+        hide it, so that it can be kept from being asked for by name (Caddy's rules).
+        """
+        try:
+            original = os.stat(name)
+            descriptor, status = open_beneath(root, name + suffix)
+        except OutsideRoot:
+            return None
+        except OSError as error:
+            if error.errno in _ABSENT or error.errno in _FORBIDDEN:
+                return None
+            raise
+        return descriptor, _represent_compressed(name, original, status, encoding)
 
     def _find(self, request: Request, root: str) -> Found:
         name = join(root, clean_path(request.path))
@@ -163,6 +201,14 @@ class FileServer:
         return age > SETTLED
 
 
+def _sidecars(config: FileServerConfig, provision: Provision) -> Sidecars | None:
+    if not config.precompressed:
+        return None
+    kinds = {name: provision.instantiate(module) for name, module in config.precompressed.items()}
+    suffixes = {name: kind.suffix for name, kind in kinds.items()}
+    return Sidecars(suffixes, config.precompressed_order)
+
+
 def _represent(name: str, status: os.stat_result) -> Representation:
     seconds = int(status.st_mtime)
     dated = seconds not in UNDATED
@@ -173,6 +219,14 @@ def _represent(name: str, status: os.stat_result) -> Representation:
         content_type=content_type_of(name),
         extra=_VARY,
     )
+
+
+def _represent_compressed(
+    name: str, original: os.stat_result, compressed: os.stat_result, encoding: bytes
+) -> Representation:
+    plain, own = _represent(name, original), _represent(name, compressed)
+    fields = (*plain.extra, (b"content-encoding", encoding))
+    return Representation(own.size, own.etag, plain.modified, plain.content_type, fields)
 
 
 def _canonical(request: Request, *, is_index: bool) -> Response | None:
@@ -206,7 +260,7 @@ def _refusal(error: OSError) -> HttpError:
     """Return what a failed system call means to the client."""
     if error.errno in _ABSENT:
         return HttpError(404, str(error))
-    if error.errno in {errno.EACCES, errno.EPERM}:
+    if error.errno in _FORBIDDEN:
         return HttpError(403, str(error))
     return HttpError(503, str(error), ((b"retry-after", RETRY_AFTER),))
 

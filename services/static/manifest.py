@@ -17,5 +17,19 @@ MANIFEST = Manifest(
             terminal=True,
             summary="Answers with the files below a root",
         ),
+        *(
+            ModuleSpec(
+                id=f"http.precompressed.{name}",
+                room="static",
+                config="services.static.config:PrecompressedConfig",
+                implementation=f"services.static.precompressed:{implementation}",
+                summary=f"files that are compressed already, by the ending {suffix}",
+            )
+            for name, implementation, suffix in (
+                ("br", "Brotli", ".br"),
+                ("gzip", "Gzip", ".gz"),
+                ("zstd", "Zstd", ".zst"),
+            )
+        ),
     ),
 )

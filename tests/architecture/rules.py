@@ -14,6 +14,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "acme": ("services/certs/",),
     "bcrypt": ("services/edge/authentication/",),
     "argon2": ("services/edge/authentication/",),
+    "zlib_ng": ("services/edge/encoding/",),
+    "zstandard": ("services/edge/encoding/",),
     "josepy": ("services/certs/",),
     "watchfiles": ("services/sync/", "services/cli/"),
     "aiohttp": (

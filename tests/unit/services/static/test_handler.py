@@ -7,6 +7,8 @@ import pytest
 from quantum.errors import HttpError
 from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts, Request
+from quantum.modules.config import use_registry
+from quantum.modules.registry import Registry
 from quantum.testing.clock import ManualClock
 from quantum.testing.context import make_context, make_module, make_revision
 from services.static.manifest import MANIFEST
@@ -39,7 +41,8 @@ def serve(root, tmp_path):
 
     async def make(**fields):
         context = make_context("static", tmp_path, clock=clock)
-        module = make_module(MANIFEST.modules[0], {"root": str(root), **fields})
+        with use_registry(Registry(MANIFEST.modules)):
+            module = make_module(MANIFEST.modules[0], {"root": str(root), **fields})
         service = StaticService(context)
         (await service.prepare(make_revision(modules=(module,)))).commit()
         return context.hop.handler("static", "r1", module.path)
@@ -253,3 +256,117 @@ async def test_no_descriptor_stays_open(serve, root):
             await response.body.aclose()
     await handler.handle(request(method="HEAD", path="/large.bin"))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+# Files that are compressed already.
+
+
+@pytest.fixture
+def sidecars(root):
+    (root / "app.js").write_text("console.log('plain')")
+    (root / "app.js.gz").write_bytes(b"gz")
+    (root / "app.js.br").write_bytes(b"brot")
+    (root / "only.txt").write_text("plain")
+    return {"gzip": {}, "br": {}, "zstd": {}}
+
+
+@pytest.mark.parametrize(
+    ("accept", "order", "encoding", "body"),
+    [
+        ("gzip, br", [], "gzip", b"gz"),
+        ("gzip, br", ["br", "gzip"], "br", b"brot"),
+        ("gzip;q=0.5, br", ["gzip"], "br", b"brot"),
+        ("zstd, gzip", [], "gzip", b"gz"),
+        ("zstd", [], None, b"console.log('plain')"),
+        ("gzip;q=0", [], None, b"console.log('plain')"),
+        ("", [], None, b"console.log('plain')"),
+    ],
+)
+async def test_the_best_compressed_file_that_there_is_stands_in(
+    serve, sidecars, accept, order, encoding, body
+):
+    handler = await serve(precompressed=sidecars, precompressed_order=order)
+    for _ in range(2):  # from disk, and from memory where it may
+        response = await handler.handle(request(path="/app.js", accept_encoding=accept))
+        headers = response.headers
+        assert await body_of(response) == body
+        assert headers.get(b"content-encoding") == (encoding.encode() if encoding else None)
+        assert headers.get(b"content-length") == str(len(body)).encode()
+        assert headers.get(b"content-type") == b"text/javascript; charset=utf-8"
+        assert headers.all(b"vary") == [b"Accept-Encoding"]
+
+
+async def test_a_compressed_file_has_its_own_tag_and_the_date_of_the_file(serve, sidecars, root):
+    os.utime(root / "app.js", (1_700_000_000, 1_700_000_000))
+    handler = await serve(precompressed=sidecars)
+    plain = await handler.handle(request(path="/app.js"))
+    packed = await handler.handle(request(path="/app.js", accept_encoding="gzip"))
+    assert packed.headers.get(b"last-modified") == plain.headers.get(b"last-modified")
+    tag = packed.headers.get(b"etag").decode()
+    assert tag.encode() != plain.headers.get(b"etag")
+    asked = {"accept_encoding": "gzip", "if_none_match": tag}
+    assert (await handler.handle(request(path="/app.js", **asked))).status == 304
+    assert (await handler.handle(request(path="/app.js", if_none_match=tag))).status == 200
+
+
+async def test_a_part_of_a_compressed_file_is_a_part_of_its_bytes(serve, sidecars):
+    handler = await serve(precompressed=sidecars)
+    asked = {"accept_encoding": "br", "range": "bytes=1-2"}
+    response = await handler.handle(request(path="/app.js", **asked))
+    assert (response.status, await body_of(response)) == (206, b"ro")
+    assert response.headers.get(b"content-range") == b"bytes 1-2/4"
+    assert response.headers.get(b"content-encoding") == b"br"
+
+
+async def test_head_of_a_compressed_file_says_its_length(serve, sidecars):
+    handler = await serve(precompressed=sidecars)
+    response = await handler.handle(request("HEAD", "/app.js", accept_encoding="br"))
+    assert response.body == b""
+    assert response.headers.get(b"content-length") == b"4"
+
+
+async def test_a_compressed_file_that_comes_or_goes_is_noticed_at_once(serve, sidecars, root):
+    handler = await serve(precompressed=sidecars)
+
+    async def encoding():
+        response = await handler.handle(request(path="/only.txt", accept_encoding="gzip"))
+        await body_of(response)
+        return response.headers.get(b"content-encoding")
+
+    assert await encoding() is None
+    (root / "only.txt.gz").write_bytes(b"gz")
+    assert await encoding() == b"gzip"
+    (root / "only.txt.gz").unlink()
+    assert await encoding() is None
+
+
+async def test_a_compressed_file_needs_its_original(serve, sidecars, root):
+    (root / "gone.txt.gz").write_bytes(b"gz")
+    handler = await serve(precompressed=sidecars)
+    assert (await refused(handler, path="/gone.txt", accept_encoding="gzip")).status == 404
+
+
+async def test_what_hide_hides_may_still_stand_in(serve, sidecars):
+    handler = await serve(precompressed=sidecars, hide=["*.gz"])
+    assert (await refused(handler, path="/app.js.gz")).status == 404
+    response = await handler.handle(request(path="/app.js", accept_encoding="gzip"))
+    assert await body_of(response) == b"gz"
+
+
+@pytest.mark.parametrize("what", ["directory", "link out of the root", "link to itself"])
+async def test_what_is_no_file_of_the_root_does_not_stand_in(serve, sidecars, root, what):
+    name = root / "only.txt.gz"
+    if what == "directory":
+        name.mkdir()
+    else:
+        name.symlink_to("only.txt.gz" if what == "link to itself" else "../secret.txt")
+    handler = await serve(precompressed=sidecars)
+    response = await handler.handle(request(path="/only.txt", accept_encoding="gzip"))
+    assert await body_of(response) == b"plain"
+
+
+async def test_an_error_page_may_be_compressed_already(serve, sidecars):
+    handler = await serve(precompressed=sidecars, status_code=404)
+    response = await handler.handle(request(path="/app.js", accept_encoding="br"))
+    assert (response.status, await body_of(response)) == (404, b"brot")
+    assert response.headers.get(b"content-encoding") == b"br"
