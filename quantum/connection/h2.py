@@ -197,6 +197,7 @@ class H2Connection(asyncio.Protocol, H2Sink):
         self.is_lost = False
         self.is_reading = False
         self.body_bytes = 0
+        self.write_bytes = WRITE_BYTES
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
         self._is_woken = False
@@ -267,10 +268,10 @@ class H2Connection(asyncio.Protocol, H2Sink):
             return
         try:
             while not self._is_paused:
-                data = self.codec.take_output(WRITE_BYTES)
+                data = self.codec.take_output(self.write_bytes)
                 if data:
                     transport.write(data)
-                if len(data) < WRITE_BYTES:
+                if len(data) < self.write_bytes:
                     break
         except H2Failure as failure:
             self.fail(failure)

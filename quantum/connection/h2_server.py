@@ -17,7 +17,7 @@ import structlog
 from quantum.connection.h2 import H2Connection, H2Stream, field_value, length_of, trailers_of
 from quantum.connection.h2_tunnel import H2Tunnel
 from quantum.errors import BodyAborted, ClientGone, HttpError
-from quantum.http.body import HIGH_WATER, AnyBody, StreamBody, discard
+from quantum.http.body import HIGH_WATER, AnyBody, discard
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.replies import Carried, carry
@@ -60,7 +60,9 @@ class H2Application(Protocol):
 class ServerStream(H2Stream):
     """One request and its answer."""
 
-    __slots__ = ("_fields", "_is_head_sent", "_resets_when_sent", "is_tunnel", "server", "task")
+    __slots__ = (
+        "_fields", "_is_head_sent", "_resets_when_sent", "began", "is_tunnel", "server", "task",
+    )  # fmt: skip
 
     def __init__(self, server: H2Server, stream_id: int, fields: Fields) -> None:
         super().__init__(server, stream_id)
@@ -68,6 +70,8 @@ class ServerStream(H2Stream):
         self.task: Carried | asyncio.Task[None] | None = None
         self._fields = fields
         self._is_head_sent = False
+        self.began = 0.0
+        """When its request was read, in the loop's time; 0 before."""
         self.is_tunnel = False
         self._resets_when_sent = False
 
@@ -92,6 +96,7 @@ class ServerStream(H2Stream):
             try:
                 fields, self._fields = self._fields, ()  # the request has what it needs of them
                 request, handle = application.accept(fields, body)
+                self.began = request.started
                 request.informational = self._inform
                 response = await handle(request)
             except HttpError as error:
@@ -323,9 +328,9 @@ class H2Server(H2Connection):
         return len(self._streams)
 
     @property
-    def awaited_bodies(self) -> list[StreamBody]:
-        """Bodies of requests that still come; a tunnel may be silent for as long as it likes."""
-        return [s.body for s in self._streams.values() if s.body is not None and not s.is_tunnel]
+    def exchanges(self) -> list[ServerStream]:
+        """Requests that are being handled; a tunnel, which may be silent for long, is none."""
+        return [s for s in self._streams.values() if s.began and not s.is_tunnel]
 
     def drain(self) -> None:
         """Take no new streams; the connection closes when those under way have ended. Idempotent."""

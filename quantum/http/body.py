@@ -61,6 +61,7 @@ class StreamBody:
         "_size",
         "_waiter",
         "length",
+        "received",
         "trailers",
     )  # fmt: skip
 
@@ -75,6 +76,8 @@ class StreamBody:
     ) -> None:
         self.length = length
         self.trailers: Headers | None = None
+        self.received = 0
+        """Bytes that the producer has fed, whether anybody wanted them or not."""
         self._pause = pause
         self._resume = resume
         self._consumed = consumed
@@ -90,6 +93,7 @@ class StreamBody:
 
     def feed(self, data: bytes) -> None:
         """Add a chunk (not empty). After ``finish``, ``fail`` or the reader's ``aclose``: dropped."""
+        self.received += len(data)
         if self._ended:
             if self._consumed is not None:
                 self._consumed(len(data))

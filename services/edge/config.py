@@ -68,8 +68,13 @@ class Server(StrictModel):
     logs: ServerLogs | None = None
 
     read_header_timeout: Duration = 60.0
+    read_timeout: Duration = 0.0
     read_idle_timeout: Duration = 60.0
+    read_min_rate: int = Field(0, ge=0)
+    write_timeout: Duration = 0.0
     write_idle_timeout: Duration = 60.0
+    write_min_rate: int = Field(0, ge=0)
+    max_write_chunk: int = Field(0, ge=0)
     idle_timeout: Duration = 300.0
     keepalive_interval: Duration = 15.0
     keepalive_idle: Duration = 15.0
@@ -85,11 +90,6 @@ class Server(StrictModel):
 
     listener_wrappers: list[InlineModule("caddy.listeners")] = Field(default_factory=list)  # type: ignore[valid-type]
     packet_conn_wrappers: NotBuilt = None
-    read_timeout: NotBuilt = None
-    write_timeout: NotBuilt = None
-    read_min_rate: NotBuilt = None
-    write_min_rate: NotBuilt = None
-    max_write_chunk: NotBuilt = None
     expected_underscore_headers: NotBuilt = None
     expected_dot_headers: NotBuilt = None
     named_routes: NotBuilt = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from quantum.connection.h2 import WRITE_BYTES
 from quantum.errors import ConfigError, HttpError
 from quantum.http.failure import response_of
 from quantum.http.forwarding import ClientAddress
@@ -23,6 +24,7 @@ from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.metrics import RequestMetrics
 from services.edge.protocols.host import Exchange, Limits, Site
+from services.edge.protocols.pace import Pace
 from services.edge.proxying.border import BorderedProxy
 
 REDIRECTS = "remaining_auto_https_redirects"
@@ -129,12 +131,14 @@ async def response_to_failure(request: Request, error: Exception) -> Response:
 
 
 def _limits(server: Server) -> Limits:
+    header, read = server.read_header_timeout, server.read_timeout
     return Limits(
         max_head_bytes=server.max_header_bytes,
-        header=server.read_header_timeout,
+        header=min(header, read) if header > 0 and read > 0 else max(header, read),
         idle=server.idle_timeout or server.read_header_timeout,
-        read_idle=server.read_idle_timeout,
-        write_idle=server.write_idle_timeout,
+        read=Pace(server.read_idle_timeout, read, server.read_min_rate),
+        write=Pace(server.write_idle_timeout, server.write_timeout, server.write_min_rate),
+        write_chunk=server.max_write_chunk or WRITE_BYTES,
     )
 
 

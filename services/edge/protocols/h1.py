@@ -21,6 +21,7 @@ from quantum.wire.h1.request import RequestHead, parse_head
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_body import RequestBody, split_target, whole_body
 from services.edge.protocols.h1_exchange import H1Exchange
+from services.edge.protocols.pace import Pace, Transfer
 
 PIPELINE_BYTES = 64 * 1024
 """Requests read ahead of the one being handled; a client that sends more waits."""
@@ -89,28 +90,58 @@ class H1Connection(H1Exchange):
     def resume_writing(self) -> None:
         """Go on with what waited for the client."""
         super().resume_writing()
-        if not self._busy and self._buffer:
+        if self._busy or self._lingering or self.is_closed:
+            return
+        if self._buffer:
+            self._in_head = False
             self._loop.call_soon(self._go_on)
+        else:
+            self._started = self._loop.time()
+            self._await_next()
 
     def on_deadline(self) -> None:
         """Time is up for whatever the connection was waiting for."""
         self.deadline = NEVER
-        if self._lingering or self._write_paused or self._stream is not None:
-            if self._write_paused:
-                self.host.reached("write_idle")
+        if self._stream is not None or (self._lingering and not self.transport.is_closing()):
             self.abort()
-        elif self._body is not None and not self._body.is_ended:
-            self._closing = True
-            self.host.reached("read_idle")
-            self._body.fail(HttpError(408, "the body stopped coming"))
-        elif self._busy:
-            if self._half_closed and not self._head_sent:
-                self.abort()
+        elif self._busy or self._write_paused or self._lingering:
+            self._look()
         elif self._buffer:
             self.host.reached("read_header")
             self._refuse(HttpError(408, "the request head stopped coming"))
         else:
             self._close(linger=False)
+
+    def _look(self) -> None:
+        """Look at an exchange under way, or at what is left of its answer."""
+        now, limits = self._loop.time(), self.host.site.limits
+        if self._half_closed and self._busy and not self._head_sent:
+            self.abort()
+            return
+        is_reading = self._body is not None and self._look_at_body(self._body, now, limits.read)
+        is_timed = self._write_paused or self._lingering or limits.write.whole > 0
+        if is_timed and not self._look_at_writing(now):
+            return
+        if is_reading or is_timed:
+            self.look_later()
+
+    def _look_at_body(self, body: RequestBody, now: float, pace: Pace) -> bool:
+        """Fail a body that comes too slowly; return whether to look again."""
+        if body.is_ended and not self._skipping:
+            return False
+        reading = self._reading
+        assert reading is not None
+        is_waiting = self._skipping or body.awaited_by is not None
+        bound = reading.look(pace, body.received, now, is_waiting=is_waiting)
+        if bound is None:
+            return True
+        self._closing = True
+        self.host.reached(f"read_{bound}")
+        if self._skipping:  # its answer has gone out already
+            self.abort()
+        else:
+            body.fail(HttpError(408, f"the body came too slowly: read_{bound}"))
+        return False
 
     def drain(self) -> None:
         """Close now when idle, else after the answer under way; a tunnel gets a moment."""
@@ -171,6 +202,7 @@ class H1Connection(H1Exchange):
             self.set_deadline(self.host.site.limits.header)
 
     def _begin(self, head: RequestHead, rest: bytes) -> None:
+        site = self.host.site
         path, query = split_target(head.target)
         if "%" in path or "\\" in path:
             check_path(path)
@@ -189,14 +221,16 @@ class H1Connection(H1Exchange):
             self.facts,
             "HTTP/1.0" if head.http_1_0 else "HTTP/1.1",
             # Only who watches needs better than the loop's milliseconds; it is the same clock.
-            self._started if self.host.site.ended is None else time.monotonic(),
+            self._started if site.ended is None else time.monotonic(),
             head.upgrade,
         )
         self._busy = True
         self._head_sent = self._in_head = False
-        if self._body is None:
+        if site.limits.write.whole > 0:
+            self.look_later()
+        elif self._body is None:
             self.deadline = NEVER
-        self._task = carry(self._serve(self.host.site, head, request), self._loop)
+        self._task = carry(self._serve(site, head, request), self._loop)
 
     def _open_body(self, head: RequestHead, rest: bytes) -> tuple[bytes | RequestBody, bytes]:
         """Return the body, as bytes when all of it is here, and what follows it."""
@@ -208,7 +242,8 @@ class H1Connection(H1Exchange):
             rest = body.take(rest)
         if not body.is_received:
             self._body = body
-            self.set_deadline(self.host.site.limits.read_idle)
+            self._reading = Transfer(self._started, body.received, self._started)
+            self.look_later()
         return body, rest
 
     def _receive_busy(self, data: bytes) -> None:
@@ -232,12 +267,9 @@ class H1Connection(H1Exchange):
                 self._close(linger=True)
             return
         if not body.is_received:
-            if not self._read_paused:
-                self.set_deadline(self.host.site.limits.read_idle)
             return
-        self._body = None
+        self._body = self._reading = None
         self._buffer = rest
-        self.deadline = NEVER
         if self._skipping:
             self._skipping = False
             self._ready()
@@ -245,13 +277,10 @@ class H1Connection(H1Exchange):
     def pause_body(self) -> None:
         """The handler is behind with its body."""
         self._pause_reading()
-        self.deadline = NEVER
 
     def resume_body(self) -> None:
         """The handler caught up."""
         self._resume_reading()
-        if self._body is not None:
-            self.set_deadline(self.host.site.limits.read_idle)
 
     # Going on.
 
@@ -276,4 +305,7 @@ def _skip_empty_lines(data: bytes) -> bytes:
     """Drop CRLFs before a request (RFC 9112 §2.2); anything else there is left to be refused."""
     rest = data.lstrip(b"\r\n")
     skipped = data[: len(data) - len(rest)]
-    return rest if skipped.count(b"\r\n") * 2 == len(skipped) else data
+    odd = len(skipped) - skipped.count(b"\r\n") * 2
+    if odd == 1 and not rest and skipped.endswith(b"\r"):
+        return b"\r"  # half of one more
+    return data if odd else rest

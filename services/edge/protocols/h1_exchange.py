@@ -22,6 +22,7 @@ from services.edge.protocols.h1_head import Framing, encode_head, encode_plain, 
 from services.edge.protocols.h1_output import H1Output
 from services.edge.protocols.h1_stream import UpgradedStream
 from services.edge.protocols.host import Exchange, Host, Site
+from services.edge.protocols.pace import Transfer
 
 SKIPPED_BODY_BYTES = 256 * 1024
 """A body nobody wanted is read to its end up to this size (Go's bound); then closing is cheaper."""
@@ -36,7 +37,7 @@ class H1Exchange(H1Output):
 
     __slots__ = (
         "_body", "_buffer", "_busy", "_closing", "_half_closed", "_head_sent", "_in_head",
-        "_skipping", "_started", "_task",
+        "_reading", "_skipping", "_task",
     )  # fmt: skip
 
     def __init__(self, host: Host, facts: ConnectionFacts) -> None:
@@ -50,7 +51,7 @@ class H1Exchange(H1Output):
         self._head_sent = False
         self._half_closed = False
         self._in_head = True
-        self._started = 0.0
+        self._reading: Transfer | None = None
 
     async def _serve(self, site: Site, head: RequestHead, request: Request) -> None:
         response: Response | None = None
@@ -64,7 +65,9 @@ class H1Exchange(H1Output):
             except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
                 response = await site.fail(request, error)
             if response.body.__class__ is bytes and response.upgrade is None and not response.abort:
-                self._send_whole(head, response)
+                rest = self._send_whole(head, response)
+                if rest:
+                    await self._write_large(rest, site.limits.write_chunk)
             else:
                 await self._send(head, request, response)
         except (BodyAborted, ClientGone):
@@ -77,7 +80,8 @@ class H1Exchange(H1Output):
         finally:
             self._end(site, request, response)
 
-    def _send_whole(self, head: RequestHead, response: Response) -> None:
+    def _send_whole(self, head: RequestHead, response: Response) -> bytes:
+        """Send an answer that is all in memory; return the body if it is too large for one write."""
         body = response.body
         if head.is_plain and self._may_stay(response) and len(body) <= JOINED_BODY:  # type: ignore[arg-type]
             plain = encode_plain(response, body, self.host.stamps)  # type: ignore[arg-type]
@@ -85,16 +89,16 @@ class H1Exchange(H1Output):
                 self._head_sent = True
                 self._sent = len(body)  # type: ignore[arg-type]
                 self._write(plain)
-                return
+                return b""
         framing, data = self._encode(head, response)
         if framing.sends_body:
-            self._sent = len(body)  # type: ignore[arg-type]
-            if self._sent <= JOINED_BODY:
-                data += body  # type: ignore[operator]
-            else:
+            if len(body) > JOINED_BODY:  # type: ignore[arg-type]
                 self._write(data)
-                data = body  # type: ignore[assignment]
+                return body  # type: ignore[return-value]
+            self._sent = len(body)  # type: ignore[arg-type]
+            data += body  # type: ignore[operator]
         self._write(data)
+        return b""
 
     def _encode(self, head: RequestHead, response: Response) -> tuple[Framing, bytes]:
         close = self._closing or response.close or not head.keep_alive or self._must_close(head)
@@ -141,7 +145,8 @@ class H1Exchange(H1Output):
         elif response.upgrade is not None:
             await self._switch(head, response)
         elif isinstance(body, bytes):
-            self._send_whole(head, response)
+            rest = self._send_whole(head, response)
+            await self._write_large(rest, self.host.site.limits.write_chunk)
         else:
             try:
                 framing, data = self._encode(head, response)
@@ -198,7 +203,7 @@ class H1Exchange(H1Output):
             self._skipping = True
             body.skip()
             self._resume_reading()
-            self.set_deadline(site.limits.read_idle)
+            self.look_later()
         else:
             self._ready()
 
@@ -208,6 +213,7 @@ class H1Exchange(H1Output):
             self._resume_reading()
         if self._corked:
             return
+        self._started = self._loop.time()  # from here on it is idle
         if self._buffer:
             self._loop.call_soon(self._go_on)
         else:
@@ -219,6 +225,8 @@ class H1Exchange(H1Output):
             self._close(linger=False)
             return
         self._in_head = False
+        if self._write_paused:
+            return  # the client takes an answer still; ``resume_writing`` comes back here
         idle = self.host.site.limits.idle
         self.deadline = self._started + idle if idle > 0 else NEVER
         if self.deadline < self.visit:

@@ -13,6 +13,7 @@ from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_head import Framing
 from services.edge.protocols.h1_stream import UpgradedStream
 from services.edge.protocols.host import Host
+from services.edge.protocols.pace import Transfer
 
 CORK_BYTES = 64 * 1024
 """Answers gathered before they are written: more than one socket buffer gains nothing."""
@@ -29,8 +30,8 @@ class H1Output(asyncio.Protocol):
 
     __slots__ = (
         "_corked", "_drained", "_lingered", "_lingering", "_loop", "_out", "_out_size",
-        "_read_paused", "_sent", "_stream", "_write_paused", "deadline", "facts", "host",
-        "is_closed", "transport", "visit",
+        "_read_paused", "_sent", "_started", "_stream", "_write_paused", "_writing", "deadline", "facts",
+        "host", "is_closed", "transport", "visit",
     )  # fmt: skip
 
     def __init__(self, host: Host, facts: ConnectionFacts) -> None:
@@ -41,12 +42,14 @@ class H1Output(asyncio.Protocol):
         self.deadline = NEVER
         self.visit = NEVER
         self._loop = host.loop
-        self._out: list[bytes] = []
+        self._out: list[bytes | memoryview] = []
         self._out_size = 0
         self._corked = False
         self._sent = 0
         self._write_paused = False
         self._read_paused = False
+        self._started = 0.0
+        self._writing: Transfer | None = None
         self._drained: asyncio.Future[None] | None = None
         self._lingering = False
         self._lingered = 0
@@ -63,12 +66,30 @@ class H1Output(asyncio.Protocol):
         if self.deadline < self.visit:
             self.host.deadlines.watch(self)
 
+    def look_later(self) -> None:
+        """See to it that ``on_deadline`` looks at what is under way."""
+        self.set_deadline(self.host.site.limits.look)
+
     def on_deadline(self) -> None:
         """Overridden by the receiving half."""
 
+    def _look_at_writing(self, now: float) -> bool:
+        """Cut a client that takes its answer too slowly; return whether it may go on."""
+        moved = self._sent - self.transport.get_write_buffer_size()
+        writing = self._writing
+        if writing is None or writing.began != self._started:
+            writing = self._writing = Transfer(self._started, moved, now)
+        pace = self.host.site.limits.write
+        is_waiting = self._write_paused or self._lingering
+        bound = writing.look(pace, moved, now, is_waiting=is_waiting)
+        if bound is not None:
+            self.host.reached(f"write_{bound}")
+            self.abort()
+        return bound is None
+
     # Writing.
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         if self.is_closed:
             raise ClientGone("the client closed the connection")
         if not self._corked:
@@ -90,14 +111,16 @@ class H1Output(asyncio.Protocol):
 
     async def _send_body(self, body: Body, framing: Framing) -> None:
         """Pull ``body`` to its end; raises BodyAborted when it is not as long as the head said."""
-        length, sent = framing.length, 0
+        length, sent, most = framing.length, 0, self.host.site.limits.write_chunk
         try:
             async for chunk in body:
                 sent += len(chunk)
-                if framing.chunked:
-                    self._write_chunk(chunk)
-                elif length is not None and sent > length:
+                if length is not None and sent > length:
                     raise BodyAborted(f"the body is longer than its {length} bytes")
+                if len(chunk) > most:
+                    await self._write_large(chunk, most, is_chunk=framing.chunked)
+                elif framing.chunked:
+                    self._write_chunk(chunk)
                 else:
                     self._write(chunk)
                 self._sent = sent
@@ -116,6 +139,19 @@ class H1Output(asyncio.Protocol):
         else:
             self._write(b"%x\r\n" % len(chunk))
             self._write(chunk)
+            self._write(b"\r\n")
+
+    async def _write_large(self, data: bytes, most: int, *, is_chunk: bool = False) -> None:
+        """Write ``data`` in pieces of ``most`` bytes, waiting for the client between them."""
+        if is_chunk:
+            self._write(b"%x\r\n" % len(data))
+        view = memoryview(data)
+        for start in range(0, len(data), most):
+            self._write(view[start : start + most])
+            self._sent += min(most, len(data) - start)
+            if self._write_paused:
+                await self._drain()
+        if is_chunk:
             self._write(b"\r\n")
 
     async def _drain(self) -> None:
@@ -146,12 +182,18 @@ class H1Output(asyncio.Protocol):
         if self._stream is not None:
             self._stream.set_write_paused(True)
         else:
-            self.set_deadline(self.host.site.limits.write_idle)
+            self._begin_writing()
+
+    def _begin_writing(self) -> None:
+        """Watch how fast the client takes what waits for it."""
+        if self._writing is None or self._writing.began != self._started:
+            moved = self._sent - self.transport.get_write_buffer_size()
+            self._writing = Transfer(self._started, moved, self._loop.time())
+        self.look_later()
 
     def resume_writing(self) -> None:
         """The client caught up."""
         self._write_paused = False
-        self.deadline = NEVER
         if self._stream is not None:
             self._stream.set_write_paused(False)
         elif self._drained is not None and not self._drained.done():
@@ -185,7 +227,7 @@ class H1Output(asyncio.Protocol):
         if not linger:
             self.transport.close()
             if not self.is_closed:  # a client that takes nothing would hold the rest for ever
-                self.set_deadline(self.host.site.limits.write_idle)
+                self._begin_writing()
             return
         self._resume_reading()
         if self.transport.can_write_eof():

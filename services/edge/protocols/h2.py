@@ -8,16 +8,18 @@ nothing of what it asked for (the window stall behind CVE-2026-49975).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
-from quantum.connection.h2_server import H2Server
+from quantum.connection.h2_server import H2Server, ServerStream
+from quantum.errors import HttpError
 from quantum.http.message import ConnectionFacts
-from quantum.wire.h2 import ENHANCE_YOUR_CALM, NO_ERROR, H2Failure, H2Settings
+from quantum.wire.h2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, H2Failure, H2Settings
 from quantum.wire.h2_guard import FrameGuard
 from services.edge.protocols.application import MAX_FIELDS, MAX_HEAD_BYTES, EdgeApplication
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_output import LINGER_BYTES, LINGER_SECONDS
-from services.edge.protocols.host import Host
-from services.edge.protocols.stalls import LOOK_SECONDS, Stalls, look_seconds
+from services.edge.protocols.host import Host, Limits
+from services.edge.protocols.pace import Sample, Transfers, look_seconds
 
 CLIENT = H2Settings(
     # Twice what is answered with 431, so that an honest mistake is told and an attack is cut.
@@ -43,7 +45,9 @@ class H2Connection(H2Server):
         self.visit = NEVER
         self._guard = FrameGuard(CLIENT.resets, host.loop.time, lambda: self.bytes_moved)
         self._idle_since = host.loop.time()
-        self._stalls = Stalls()
+        self._reading: Transfers[ServerStream] = Transfers()
+        self._writing: Transfers[ServerStream] = Transfers()
+        self.write_bytes = host.site.limits.write_chunk
         self._moved_at = self._head_since = self._idle_since
         self._seen_moving = 0
         self._is_ending = False
@@ -112,8 +116,7 @@ class H2Connection(H2Server):
 
     def _look_later(self) -> None:
         limits = self.host.site.limits
-        soonest = min(n if n > 0 else LOOK_SECONDS for n in (limits.read_idle, limits.header))
-        self.deadline = self.host.loop.time() + look_seconds(soonest)
+        self.deadline = self.host.loop.time() + min(limits.look, look_seconds(limits.header))
         self.host.deadlines.watch(self)
 
     def on_deadline(self) -> None:
@@ -126,8 +129,7 @@ class H2Connection(H2Server):
             self.cut(ENHANCE_YOUR_CALM)
         elif self.open_streams:
             self._idle_since = now
-            for _ in range(self._stalls.end_overdue(self.awaited_bodies, now, limits.read_idle)):
-                self.host.reached("read_idle")
+            self._look_at_exchanges(now, limits)
             if self._is_stalled(now):
                 self._count("h2_stalled")
                 self.cut(ENHANCE_YOUR_CALM)
@@ -135,6 +137,17 @@ class H2Connection(H2Server):
             self.drain()
         if not self.is_lost:
             self._look_later()
+
+    def _look_at_exchanges(self, now: float, limits: Limits) -> None:
+        """End what comes, or is taken, too slowly."""
+        exchanges = self.exchanges
+        for stream, bound in self._reading.look(limits.read, _requests(exchanges), now):
+            self.host.reached(f"read_{bound}")
+            assert stream.body is not None
+            stream.body.fail(HttpError(408, f"the body came too slowly: read_{bound}"))
+        for stream, bound in self._writing.look(limits.write, _answers(exchanges), now):
+            self.host.reached(f"write_{bound}")
+            stream.reset(CANCEL)
 
     def _is_late(self, now: float, limit: float) -> bool:
         """Whether a head was begun too long ago."""
@@ -174,7 +187,7 @@ class H2Connection(H2Server):
             return
         seconds = LINGER_SECONDS
         if not self._is_ending:
-            limit = self.host.site.limits.write_idle
+            limit = self.host.site.limits.write.idle
             seconds = limit if limit > 0 else LONGEST_CLOSE_SECONDS
             super().close()
         else:
@@ -187,3 +200,16 @@ class H2Connection(H2Server):
         """Cut it."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _requests(streams: list[ServerStream]) -> Iterator[Sample[ServerStream]]:
+    for stream in streams:
+        body = stream.body
+        if body is not None and not body.is_ended:
+            yield Sample(stream, stream.began, body.received, body.awaited_by is not None)
+
+
+def _answers(streams: list[ServerStream]) -> Iterator[Sample[ServerStream]]:
+    for stream in streams:
+        queued = stream.connection.codec.queued(stream.id)
+        yield Sample(stream, stream.began, stream.sent - queued, queued > 0)

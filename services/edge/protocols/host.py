@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from quantum.connection.h2 import WRITE_BYTES
 from quantum.http.handler import Next
 from quantum.http.message import ConnectionFacts, Request, Response
 from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
+from services.edge.protocols.pace import Pace, look_seconds
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,15 @@ class Limits:
     max_head_bytes: int
     header: float
     idle: float
-    read_idle: float
-    write_idle: float
+    read: Pace = field(default_factory=Pace)
+    write: Pace = field(default_factory=Pace)
+    write_chunk: int = WRITE_BYTES
+    """The most bytes of a body that are handed to the socket before it is asked whether it keeps up."""
+
+    @cached_property
+    def look(self) -> float:
+        """Seconds between two looks at a connection whose requests are under way."""
+        return look_seconds(min(self.read.shortest, self.write.shortest))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ nothing of an answer need be read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import structlog
@@ -16,6 +16,7 @@ from aioquic.h3.connection import ErrorCode
 from aioquic.quic import events
 
 from quantum.connection.h2_server import H2Application
+from quantum.errors import HttpError
 from quantum.http.headers import Field
 from quantum.net.address import peer_of
 from quantum.wire.allowance import Allowance
@@ -23,7 +24,7 @@ from services.edge.protocols.h3.codec import H3Codec, H3Failure
 from services.edge.protocols.h3.datagrams import Address, DatagramSocket
 from services.edge.protocols.h3.quic import MAX_STREAMS, EdgeQuicConnection, QuicCertificate
 from services.edge.protocols.h3.stream import H3Exchange
-from services.edge.protocols.stalls import LOOK_SECONDS, Stalls
+from services.edge.protocols.pace import LOOK_SECONDS, Pace, Sample, Transfers
 
 RESETS = (100, 10)
 """Burst and rate per second of requests a client may cut before its connection is closed."""
@@ -70,8 +71,8 @@ class H3ServerConnection:
 
     quic: EdgeQuicConnection
 
-    def __init__(self, endpoint: Endpoint, field_bytes: int, read_idle: float) -> None:
-        """``field_bytes`` bounds a header block, ``read_idle`` the seconds between bytes of a body; ``quic`` MUST be set before the first datagram."""
+    def __init__(self, endpoint: Endpoint, field_bytes: int) -> None:
+        """``field_bytes`` bounds a header block; ``quic`` MUST be set before the first datagram."""
         self.loop = endpoint.loop
         self.is_closed = False
         self.is_fetching = False
@@ -80,7 +81,6 @@ class H3ServerConnection:
         self._endpoint = endpoint
         self._socket = endpoint.socket
         self._field_bytes = field_bytes
-        self._read_idle = read_idle
         self._application: H2Application | None = None
         self._application_for: tuple[Address, bool] = ((), False)
         self._address: Address = ("", 0)
@@ -100,7 +100,8 @@ class H3ServerConnection:
         self._waiting: set[H3Exchange] = set()
         self._moved = 0
         self._moved_at = self._pinged_at = self.loop.time()
-        self._stalls = Stalls()
+        self._reading: Transfers[H3Exchange] = Transfers()
+        self._writing: Transfers[H3Exchange] = Transfers()
 
     @property
     def peer(self) -> tuple[str, int]:
@@ -366,14 +367,12 @@ class H3ServerConnection:
 
     # Time.
 
-    def look(self) -> None:
+    def look(self, read: Pace, write: Pace) -> None:
         """Look after the connection: every few seconds."""
         if self.is_closed or not self.exchanges:
             return
         now = self.loop.time()
-        bodies = [e.body for e in self.exchanges.values() if e.body is not None and not e.is_tunnel]
-        for _ in range(self._stalls.end_overdue(bodies, now, self._read_idle)):
-            self._endpoint.reached("read_idle")
+        self._look_at_exchanges(now, read, write)
         moved, waiting = self.quic.acknowledged, self.quic.has_unsent
         if not waiting or moved != self._moved:
             self._moved, self._moved_at = moved, now
@@ -384,6 +383,28 @@ class H3ServerConnection:
             self.quic.send_ping(0)  # a handler that takes its time must not outlast the connection
             self.wake()
         self._was_heard = False
+
+    def _look_at_exchanges(self, now: float, read: Pace, write: Pace) -> None:
+        """End what comes, or is taken, too slowly."""
+        exchanges = [e for e in self.exchanges.values() if not e.is_tunnel]
+        for exchange, bound in self._reading.look(read, self._requests(exchanges), now):
+            self._endpoint.reached(f"read_{bound}")
+            assert exchange.body is not None
+            exchange.body.fail(HttpError(408, f"the body came too slowly: read_{bound}"))
+        for exchange, bound in self._writing.look(write, self._answers(exchanges), now):
+            self._endpoint.reached(f"write_{bound}")
+            exchange.too_slow()
+
+    def _requests(self, exchanges: list[H3Exchange]) -> Iterator[Sample[H3Exchange]]:
+        for exchange in exchanges:
+            body = exchange.body
+            if body is not None and not body.is_ended:
+                yield Sample(exchange, exchange.began, body.received, body.awaited_by is not None)
+
+    def _answers(self, exchanges: list[H3Exchange]) -> Iterator[Sample[H3Exchange]]:
+        for exchange in exchanges:
+            unsent = self.quic.unsent(exchange.id)
+            yield Sample(exchange, exchange.began, exchange.sent - unsent, unsent > 0)
 
     # The end.
 

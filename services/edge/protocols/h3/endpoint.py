@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -37,7 +37,7 @@ from services.edge.protocols.h3.quic import (
     Tickets,
     quic_configuration,
 )
-from services.edge.protocols.stalls import look_seconds
+from services.edge.protocols.pace import Pace, look_seconds
 
 HALF_OPEN_LIMIT = 256
 """Unfinished handshakes from which newcomers must prove their address first."""
@@ -53,13 +53,18 @@ _log = structlog.get_logger("quantum.edge.h3")
 
 @dataclass(frozen=True)
 class H3Settings:
-    """What a new connection obeys: bytes of a head, seconds of silence, whether 0-RTT is taken."""
+    """What connections obey: bytes of a head, seconds of silence, whether 0-RTT is taken, how slow one may be."""
 
     field_bytes: int
     idle_timeout: float
-    read_idle: float = 0.0
-    """Seconds that a body may stop coming; 0 or less: for ever."""
     allows_early: bool = True
+    read: Pace = field(default_factory=Pace)
+    write: Pace = field(default_factory=Pace)
+
+    @property
+    def look(self) -> float:
+        """Seconds between two looks at every connection."""
+        return look_seconds(min(self.read.shortest, self.write.shortest))
 
 
 class H3Host(Protocol):
@@ -110,7 +115,7 @@ class H3Endpoint:
         self._is_draining = False
         self._emptied: asyncio.Future[None] | None = None
         self.socket = DatagramSocket(sock, self._datagram, self._batch_ended, loop)
-        self._ticker = loop.call_later(look_seconds(host.settings().read_idle), self._look)
+        self._ticker = loop.call_later(host.settings().look, self._look)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -155,16 +160,15 @@ class H3Endpoint:
 
     def _look(self) -> None:
         """Look after every connection, and end handshakes that take too long."""
-        self._ticker = self.loop.call_later(
-            look_seconds(self.host.settings().read_idle), self._look
-        )
+        settings = self.host.settings()
+        self._ticker = self.loop.call_later(settings.look, self._look)
         late = self.loop.time() - HANDSHAKE_SECONDS
         for connection, began in list(self._half_open.items()):
             if began < late:
                 self.host.handshake_failed("timeout")
                 connection.close(QuicErrorCode.NO_ERROR, "the handshake took too long")
         for connection in list(self._all):
-            connection.look()
+            connection.look(settings.read, settings.write)
 
     def _long_header(self, data: bytes, address: Address) -> H3ServerConnection | None:
         try:
@@ -237,7 +241,7 @@ class H3Endpoint:
         self, header: QuicHeader, original: bytes, retried: bytes | None
     ) -> H3ServerConnection:
         settings = self.host.settings()
-        connection = H3ServerConnection(self, settings.field_bytes, settings.read_idle)
+        connection = H3ServerConnection(self, settings.field_bytes)
         connection.quic = EdgeQuicConnection(
             lambda name: self.host.find_certificate(name, connection.local[0]),
             self._tickets,

@@ -81,8 +81,9 @@ class H3Listener:
             # Twice what is answered with 431, so that an honest mistake is told and an attack cut.
             field_bytes=2 * MAX_HEAD_BYTES,
             idle_timeout=limits.idle if limits.idle > 0 else LONGEST_IDLE,
-            read_idle=limits.read_idle,
             allows_early=quic is not None and quic.allows_early,
+            read=limits.read,
+            write=limits.write,
         )
 
     def find_certificate(self, name: str, local_ip: str) -> QuicCertificate | None:

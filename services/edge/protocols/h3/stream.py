@@ -33,7 +33,7 @@ class H3Exchange:
 
     __slots__ = (
         "_application", "_connection", "_drained", "_fields", "_is_cut", "_is_ended", "_is_head_sent",
-        "_sent", "body", "id", "is_tunnel", "task", "was_told_to_stop",
+        "began", "body", "id", "is_tunnel", "sent", "task", "was_told_to_stop",
     )  # fmt: skip
 
     def __init__(self, connection: H3ServerConnection, stream_id: int, fields: list[Field]) -> None:
@@ -44,7 +44,9 @@ class H3Exchange:
         self._application = connection.application
         self._fields = fields
         self.is_tunnel = False
-        self._sent = 0
+        self.began = connection.loop.time()
+        self.sent = 0
+        """Bytes of body that were queued."""
         self._drained: asyncio.Future[None] | None = None
         self._is_head_sent = False
         self._is_ended = False
@@ -83,6 +85,11 @@ class H3Exchange:
         """Hear that the client cut its request: a handler that still reads it fails."""
         if self.body is not None:
             self.body.fail(BodyAborted("the client reset its request"))
+
+    def too_slow(self) -> None:
+        """Give up an answer that the client does not take."""
+        self.reset(ErrorCode.H3_REQUEST_CANCELLED)
+        self.response_unwanted()
 
     def response_unwanted(self) -> None:
         """Hear STOP_SENDING, or that the connection is gone: nobody takes an answer."""
@@ -135,7 +142,7 @@ class H3Exchange:
             if self.body is not None and not self.body.is_ended:
                 await self.body.aclose()
             self._connection.exchange_ended(self.id)
-            application.ended(request, response if self._is_head_sent else None, self._sent)
+            application.ended(request, response if self._is_head_sent else None, self.sent)
 
     def _fail(self, request: Request | None, error: Exception) -> None:
         if self._is_head_sent or self._is_cut:
@@ -192,7 +199,7 @@ class H3Exchange:
         self._is_head_sent = True
         self._is_ended = ended
         fields = self._application.head(request, response)
-        self._sent = len(body)
+        self.sent = len(body)
         self._connection.send(self.id, fields, body, ended)
 
     def _inform(self, status: int, headers: Headers) -> None:
@@ -204,7 +211,7 @@ class H3Exchange:
         """Queue bytes, then wait while too many are unacknowledged; BodyAborted when cut."""
         if self._is_cut:
             raise BodyAborted("the client wants no more")
-        self._sent += len(data)
+        self.sent += len(data)
         self._connection.send(self.id, None, data, False)
         while self._connection.quic.unsent(self.id) > SEND_HIGH_WATER:
             self._drained = self._connection.loop.create_future()

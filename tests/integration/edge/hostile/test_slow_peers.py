@@ -102,14 +102,15 @@ async def test_a_head_that_never_ends_is_gone_too(hurried: Edge, dial: Dial) -> 
 
 
 async def test_an_answer_that_nobody_takes_ends_the_connection_over_http_2(
-    hurried: Edge, dial: Dial, monkeypatch
+    edge: Edge, dial: Dial, origin: Origin, monkeypatch
 ) -> None:
     monkeypatch.setattr(h2_module, "STALLED_SECONDS", 1.0)
+    await edge.serve(origin.handle, protocols=["h1", "h2", "h2c"], read_header_timeout="1s")
     peer = await dial((h2.INITIAL_WINDOW, 0))
     peer.send(h2.headers(1))
     await peer.rest()
     assert peer.goaway == h2.ENHANCE_YOUR_CALM
-    assert counted(hurried) == {"h2_stalled": 1}
+    assert counted(edge) == {"h2_stalled": 1}
 
 
 def deaf(port: int, request: bytes) -> socket.socket:

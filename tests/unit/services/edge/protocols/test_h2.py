@@ -18,7 +18,7 @@ from tests.unit.quantum.connection.wire import MemoryTransport, settle
 from tests.unit.quantum.wire.test_h2 import GET, POST, Recorder, body_of, kinds
 
 FACTS = ConnectionFacts(("192.0.2.1", 1), ("192.0.2.2", 443), "https")
-LIMITS = Limits(max_head_bytes=1 << 20, header=10, idle=60, read_idle=0, write_idle=0)
+LIMITS = Limits(max_head_bytes=1 << 20, header=10, idle=60)
 
 
 class World:
