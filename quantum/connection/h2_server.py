@@ -118,6 +118,8 @@ class ServerStream(H2Stream):
         finally:
             if self.body is not None and not self.body.is_ended:
                 await self.body.aclose()
+            elif self._resets_when_sent and not self.is_closed:
+                self.server.wait_for_output(self)
             self.server.stream_handled()
             application.ended(request, response if self._is_head_sent else None, self.sent)
 
@@ -196,16 +198,17 @@ class ServerStream(H2Stream):
         self.server.wake()
 
     def _abandoned(self) -> None:
-        """Stop a request body that nobody reads: at once, or after the whole answer has left."""
-        if not self.is_ended:
-            self.reset(NO_ERROR if self._is_head_sent else CANCEL)
-        elif not self.is_closed:
-            self._resets_when_sent = True
+        """Stop a request body that nobody reads, after the whole answer has left (RFC 9113 §8.1).
+
+        A reset is of both directions: before that it would take the answer along.
+        """
+        self._resets_when_sent = True
+        if self.is_ended and not self.is_closed:
             self.server.wait_for_output(self)
 
     def output_moved(self) -> bool:
         """Hear that output left; return whether the stream waits for more."""
-        if self._resets_when_sent and not self.is_closed:
+        if self._resets_when_sent and self.is_ended and not self.is_closed:
             if self.server.codec.queued(self.id):
                 return True
             self.reset(NO_ERROR)

@@ -82,6 +82,7 @@ class Entrypoint:
         self.quic: QuicSettings | None = None
         self.is_draining = False
         self._datagrams: H3Listener | None = None
+        self._leaving: list[H3Listener] = []
         self.wrapping = Wrapping()
         self.speaks_h2c = False
         self.handshaking: dict[TlsConnection, None] = {}
@@ -95,6 +96,7 @@ class Entrypoint:
     def open_connections(self) -> int:
         """The connections that are open."""
         over_udp = len(self._datagrams) if self._datagrams is not None else 0
+        over_udp += sum(map(len, self._leaving))
         return len(self._connections) + len(self.handshaking) + over_udp
 
     @property
@@ -123,7 +125,13 @@ class Entrypoint:
         self.stamps = self._around.stamps
         if leaving is not None:
             leaving.drain()
-            self.loop.call_later(grace, leaving.close)
+            self._leaving.append(leaving)
+            self.loop.call_later(grace, self._leave, leaving)
+
+    def _leave(self, leaving: H3Listener) -> int:
+        if leaving in self._leaving:
+            self._leaving.remove(leaving)
+        return leaving.close()
 
     async def serve(self) -> None:
         """Begin to accept."""
@@ -191,6 +199,7 @@ class Entrypoint:
         if rest:
             await asyncio.sleep(0)  # their transports tell them in the next turn
         over_udp = self._datagrams.close() if self._datagrams is not None else 0
+        over_udp += sum(self._leave(leaving) for leaving in list(self._leaving))
         return len(rest) + over_udp
 
 

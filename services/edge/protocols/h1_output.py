@@ -8,6 +8,7 @@ from quantum.errors import BodyAborted, ClientGone
 from quantum.http.body import Body
 from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts
+from quantum.net.reset import reset
 from quantum.wire.h1.head import CONTINUE, encode_chunk, encode_last_chunk, encode_response_head
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_head import Framing
@@ -216,7 +217,7 @@ class H1Output(asyncio.Protocol):
         """Cut the connection: the client sees a reset, never a clean end."""
         self._out.clear()
         if not self.is_closed:
-            self.transport.abort()
+            reset(self.transport)
 
     def _close(self, *, linger: bool) -> None:
         """Close after what is written. ``linger``: the client may still be sending; hear it out."""

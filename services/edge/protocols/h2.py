@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from quantum.connection.h2_server import H2Server, ServerStream
 from quantum.errors import HttpError
 from quantum.http.message import ConnectionFacts
+from quantum.net.reset import reset
 from quantum.wire.h2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, H2Failure, H2Settings
 from quantum.wire.h2_guard import FrameGuard
 from services.edge.protocols.application import MAX_FIELDS, MAX_HEAD_BYTES, EdgeApplication
@@ -50,7 +51,7 @@ class H2Connection(H2Server):
         self.write_bytes = host.site.limits.write_chunk
         self._moved_at = self._head_since = self._idle_since
         self._seen_moving = 0
-        self._is_ending = False
+        self._is_ending = self._is_failing = self._is_gone = False
         self._is_lingering = False
         self._lingered = 0
         self._closing: asyncio.TimerHandle | None = None
@@ -102,6 +103,11 @@ class H2Connection(H2Server):
         if not self._is_ending:
             self._is_ending = True
             self.host.reached(limit)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hear that the connection is over: of the socket itself, or ahead of it when it failed."""
+        self._is_gone |= not self._is_failing
+        super().connection_lost(exc)
 
     def lost(self, failure: Exception) -> None:
         """Leave the entrypoint."""
@@ -174,8 +180,9 @@ class H2Connection(H2Server):
         """End the connection for a reason."""
         if isinstance(failure, H2Failure) and failure.code == ENHANCE_YOUR_CALM:
             self._count("h2_heads")
-        self._is_ending = True
+        self._is_ending = self._is_failing = True
         super().fail(failure)
+        self._is_failing = False
 
     def close(self) -> None:
         """Close; a client that may be sending still is heard out, or the reset would overtake GOAWAY.
@@ -194,12 +201,12 @@ class H2Connection(H2Server):
             self._is_lingering = True
             if transport.can_write_eof():
                 transport.write_eof()
-        self._closing = self.loop.call_later(seconds, transport.abort)
+        self._closing = self.loop.call_later(seconds, self.abort)
 
     def abort(self) -> None:
         """Cut it."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._transport is not None and not self._is_gone:
+            reset(self._transport)
 
 
 def _requests(streams: list[ServerStream]) -> Iterator[Sample[ServerStream]]:

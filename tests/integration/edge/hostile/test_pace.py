@@ -201,6 +201,19 @@ async def test_an_answer_may_take_no_longer_than_the_write_timeout(edge: Edge, d
     assert counted(edge) == {"write_timeout": 3}
 
 
+async def test_an_answer_without_a_length_that_is_cut_never_ends_properly(edge: Edge) -> None:
+    await edge.serve(answer, write_timeout="500ms")
+    client = await edge.connect()
+    await client.send(b"GET /endless HTTP/1.0\r\nHost: a\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(_swallow(client), PATIENCE)
+
+
+async def _swallow(client: Client) -> None:
+    while await client.reader.read(1 << 20):
+        pass
+
+
 async def test_a_stream_that_nobody_takes_is_reset_and_its_neighbours_go_on(
     edge: Edge, dial: Dial
 ) -> None:

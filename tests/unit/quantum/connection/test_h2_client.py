@@ -218,3 +218,37 @@ async def test_thousands_of_resets_by_an_unfriendly_server_leave_nothing_behind(
     )
     assert all(isinstance(o, RequestFailed) and o.was_processed for o in outcomes)
     assert client.open_streams == server.open_streams == 0
+
+
+@pytest.mark.parametrize("later", [b"", b"and a stream"])
+async def test_who_gives_a_body_up_before_it_answers_is_heard_nevertheless(later):
+    class Pieces:
+        length = trailers = None
+
+        def __init__(self):
+            self.left = [later] if later else []
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            await asyncio.sleep(0)
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop()
+
+        async def aclose(self): ...
+
+    async def handle(request):
+        await request.body.aclose()
+        await settle()
+        return Response(413, body=Pieces() if later else b"too much")
+
+    client, server = await connect(handle)
+    endless = StreamBody()
+    endless.feed(b"some")
+    answer = await client.request(POST, endless)
+    assert answer.fields[0] == (b":status", b"413")
+    assert await read_all(answer.body, 100) == (later or b"too much")
+    await settle()
+    assert server.open_streams == 0  # and what is left of the body is stopped
