@@ -319,7 +319,7 @@ async def test_trailers_arrive_after_a_body(certificate) -> None:
 
 async def test_a_tunnel_carries_bytes_both_ways(certificate) -> None:
     async def handle(request: Request) -> Response:
-        assert request.upgrade == "websocket"
+        assert (request.upgrade, request.body) == ("websocket", b"")
 
         async def run(stream) -> None:
             while data := await stream.read():

@@ -64,10 +64,10 @@ class H3Exchange:
         self.is_tunnel = field_value(self._fields, b":protocol") is not None
 
     def begin(self) -> None:
-        """Start the handler; a body that came with its head is bytes."""
+        """Start the handler; a body that came with its head is bytes, and what a tunnel carries is none."""
         body: AnyBody = b""
-        if self.body is not None:
-            whole = None if self.is_tunnel else self.body.take_all()
+        if self.body is not None and not self.is_tunnel:
+            whole = self.body.take_all()
             body = self.body if whole is None else whole
         self.task = carry(self._run(body), self._connection.loop)
 
