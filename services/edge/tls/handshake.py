@@ -33,6 +33,9 @@ PLAIN_HTTP_ON_TLS = (
 
 _ALERT_UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
 """A fatal unrecognized_name (RFC 8446 §6): there is no certificate for what was asked."""
+_ALERT_INTERNAL_ERROR = b"\x15\x03\x03\x00\x02\x02\x50"
+_ALERT_HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
+"""Fatal alerts for time that is up: ours, for a certificate that did not come, and the client's."""
 _REASONS = frozenset({
     "bad_key_share", "http_request", "no_shared_cipher", "no_suitable_signature_algorithm",
     "sslv3_alert_bad_certificate", "sslv3_alert_certificate_unknown", "tlsv1_alert_unknown_ca",
@@ -168,9 +171,14 @@ class TlsConnection(asyncio.Protocol):
             self._layer.inner.resume_writing()
 
     def on_deadline(self) -> None:
-        """The handshake took too long."""
+        """The handshake took too long; a client that can still read an alert in clear is told."""
         self._host.admission.handshakes_failed.labels("timeout").inc()
-        self.abort()
+        if self._layer is None:
+            is_ours = self._choosing is not None
+            self._transport.write(_ALERT_INTERNAL_ERROR if is_ours else _ALERT_HANDSHAKE_FAILURE)
+            self._transport.close()
+        else:
+            self.abort()
 
     def give_way(self) -> None:
         """End an unfinished handshake in favour of newer ones."""

@@ -21,7 +21,7 @@ from quantum.tasks import TaskSet
 from quantum.testing.certificates import make_certificates
 from services.edge.protocols.h3 import endpoint as endpoint_module
 from services.edge.protocols.h3.endpoint import H3Endpoint, H3Settings
-from services.edge.protocols.h3.quic import QuicCertificate
+from services.edge.protocols.h3.quic import CONNECTION_WINDOW, STREAM_WINDOW, QuicCertificate
 
 
 class Application:
@@ -118,6 +118,8 @@ class Host:
         self.open = 0
         self.failures: list[str] = []
         self.limits: list[str] = []
+        self.clients: list[str] = []
+        self.most_of_client = 100
 
     def settings(self) -> H3Settings:
         return H3Settings(field_bytes=16384, idle_timeout=10)
@@ -138,6 +140,13 @@ class Host:
 
     def left(self) -> None:
         self.open -= 1
+
+    def enter_client(self, ip) -> bool:
+        self.clients.append(ip)
+        return len(self.clients) <= self.most_of_client
+
+    def leave_client(self, ip) -> None:
+        self.clients.remove(ip)
 
     def handshake_failed(self, reason) -> None:
         self.failures.append(reason)
@@ -160,6 +169,7 @@ async def serving(certificate, handle) -> AsyncIterator[H3Endpoint]:
         await tasks.aclose()
         await asyncio.sleep(0)
         assert endpoint.host.open == 0
+        assert endpoint.host.clients == []
 
 
 @asynccontextmanager
@@ -421,3 +431,33 @@ async def test_newcomers_must_prove_their_address_when_many_are_half_open(
     async with serving(certificate, hello) as endpoint, client(endpoint) as peer:
         assert peer._quic._retry_source_connection_id is not None
         assert await peer.fetch("/") == (200, b"hello /")
+
+
+async def test_a_client_with_too_many_connections_is_told_so(certificate) -> None:
+    async with serving(certificate, hello) as endpoint, client(endpoint) as first:
+        endpoint.host.most_of_client = 1
+        assert await first.fetch("/") == (200, b"hello /")
+        async with client(endpoint) as second:
+            stream = second.start("/")
+            await asyncio.wait_for(second.end_of(stream).wait(), 20)
+            assert second.terminated.error_code == ErrorCode.H3_EXCESSIVE_LOAD
+        assert await first.fetch("/") == (200, b"hello /")
+
+
+async def test_resets_of_what_never_arrived_leave_the_connection_its_window(certificate) -> None:
+    async def wait(request: Request) -> Response:
+        if request.body:
+            await asyncio.sleep(30)
+        return Response(200)
+
+    async with serving(certificate, wait) as endpoint, client(endpoint) as peer:
+        for _ in range(3 * CONNECTION_WINDOW // STREAM_WINDOW):
+            stream = peer.start("/", b"some", ended=False)
+            await peer.ping()
+            # As if a window of bytes had been sent, and lost.
+            peer._quic._streams[stream].sender.highest_offset = STREAM_WINDOW
+            peer._quic.reset_stream(stream, ErrorCode.H3_REQUEST_CANCELLED)
+            peer.transmit()
+            await peer.ping()
+        assert peer.terminated is None
+        assert (await peer.fetch("/"))[0] == 200

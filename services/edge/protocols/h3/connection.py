@@ -76,6 +76,8 @@ class H3ServerConnection:
         self.loop = endpoint.loop
         self.is_closed = False
         self.is_fetching = False
+        self.counted_as: str | None = None
+        """The address that the client proved when it was counted; None before."""
         self.ids: set[bytes] = set()
         self.exchanges: dict[int, H3Exchange] = {}
         self._endpoint = endpoint
@@ -270,6 +272,7 @@ class H3ServerConnection:
         self.stop_receiving(stream_id, code)
 
     def _stream_reset(self, event: events.StreamReset) -> None:
+        self.quic.was_reset(event.stream_id)
         if self._h3 is not None:
             try:
                 self._h3.reset(event.stream_id)

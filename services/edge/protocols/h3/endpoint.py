@@ -88,6 +88,12 @@ class H3Host(Protocol):
     def left(self) -> None:
         """An admitted connection is gone."""
 
+    def enter_client(self, ip: str) -> bool:
+        """Count a connection of a client; False: it has too many. ``leave_client`` follows in both cases."""
+
+    def leave_client(self, ip: str) -> None:
+        """A connection of a client is gone."""
+
     def handshake_failed(self, reason: str) -> None:
         """A handshake did not succeed."""
 
@@ -146,9 +152,16 @@ class H3Endpoint:
             connection.ended()  # its first datagram was no QUIC after all
         elif connection.quic.is_established:
             del self._half_open[connection]
+            self._count(connection)
         elif connection.quic.is_waiting and not connection.is_fetching:
             connection.is_fetching = True
             self._tasks.start(self._obtain(connection), "certificate")
+
+    def _count(self, connection: H3ServerConnection) -> None:
+        """Count a client by the address that its handshake has proved."""
+        connection.counted_as = connection.peer[0]
+        if not self.host.enter_client(connection.counted_as):
+            connection.close(ErrorCode.H3_EXCESSIVE_LOAD, "too many connections of one client")
 
     async def _obtain(self, connection: H3ServerConnection) -> None:
         name, certificate = connection.quic.server_name or "", None
@@ -276,11 +289,14 @@ class H3Endpoint:
         self._all.discard(connection)
         if self._half_open.pop(connection, None) is not None:
             self.host.handshake_failed("other")
+        if connection.counted_as is not None:
+            self.host.leave_client(connection.counted_as)
         self.host.left()
         for cid in connection.ids:
             self._connections.pop(cid, None)
         if not self._all and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
+        self._close_when_empty()
 
     def reached(self, limit: str) -> None:
         """A connection is cut because of a limit."""
@@ -293,6 +309,12 @@ class H3Endpoint:
         self._is_draining = True
         for connection in list(self._all):
             connection.drain()
+        self._close_when_empty()
+
+    def _close_when_empty(self) -> None:
+        """Leave the port to the kernel, which tells newcomers at once that nobody is there."""
+        if self._is_draining and not self._all:
+            self.loop.call_soon(self.close)
 
     async def aclose(self, grace: float) -> int:
         """Drain, wait up to ``grace`` seconds, cut what is left; return how many were cut."""

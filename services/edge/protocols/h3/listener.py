@@ -121,6 +121,14 @@ class H3Listener:
         """An admitted connection is gone."""
         self._host.admission.leave()
 
+    def enter_client(self, ip: str) -> bool:
+        """Count a connection of a client; False: it has too many."""
+        return self._host.admission.enter_client(ip)
+
+    def leave_client(self, ip: str) -> None:
+        """A connection of a client is gone."""
+        self._host.admission.leave_client(ip)
+
     def handshake_failed(self, reason: str) -> None:
         """Count it."""
         self._host.admission.handshakes_failed.labels(f"quic_{reason}").inc()

@@ -170,6 +170,18 @@ class EdgeQuicConnection(UsualConnection):
             self._owes_window = True
         return self._owes_window
 
+    def was_reset(self, stream_id: int) -> bool:
+        """Give window back for what the client says it sent and nobody will be given; as ``consumed``.
+
+        Bytes that were lost, or wait behind lost ones, count against the connection's window like those
+        that arrived: a client that resets often would be left with none.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return False
+        receiver = stream.receiver
+        return self.consumed(stream_id, receiver.highest_offset - receiver._buffer_start)  # noqa: SLF001
+
     def forget(self, stream_id: int) -> None:
         """Drop what is remembered of a stream that is over."""
         self._consumed.pop(stream_id, None)

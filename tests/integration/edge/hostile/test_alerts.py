@@ -8,6 +8,7 @@ import struct
 
 import pytest
 
+from services.edge.tls import handshake
 from tests.integration.edge.conftest import Edge
 
 UNEXPECTED_MESSAGE, BAD_RECORD_MAC, RECORD_OVERFLOW, HANDSHAKE_FAILURE = 10, 20, 22, 40
@@ -128,3 +129,12 @@ async def test_an_alert_is_read_by_a_real_client(edge: Edge) -> None:
         await asyncio.open_connection(
             "127.0.0.1", edge.tls_port, ssl=context, server_hostname="localhost"
         )
+
+
+async def test_a_client_that_never_ends_its_hello_is_told_before_it_is_cut(
+    edge: Edge, monkeypatch
+) -> None:
+    monkeypatch.setattr(handshake, "HANDSHAKE_SECONDS", 0.3)
+    client = await edge.connect(port=edge.tls_port)
+    await client.send(record(HANDSHAKE, hello())[:40])
+    assert await client.rest() == record(ALERT, bytes((2, HANDSHAKE_FAILURE)), 0x0303)
