@@ -109,7 +109,12 @@ def test_100_000_files_are_listed_scrolled_and_searched_at_once(browser: Watched
           return (performance.now() - begin) / 20;
         }"""
     )
-    assert spent < 250  # milliseconds for a jump across thousands of files, on a busy machine
+    assert spent < 2000  # milliseconds; 40 where nothing else runs, and minutes if all were drawn
+    fresh = browser.shares.root / "open" / "a file that comes to many.txt"
+    fresh.write_text("x")
+    page.get_by_text("100,001 items").wait_for()
+    fresh.unlink()
+    page.get_by_text("100,000 items").wait_for()
     page.get_by_role("searchbox").fill("file 77777")
     page.get_by_text("1 item,").wait_for()
     shows(page, "file 77777.txt")

@@ -8,7 +8,7 @@ a cache that may be lost. Either way: a content that was taken in can be read by
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from quantum.bus.api import Bus, Objects
@@ -28,6 +28,9 @@ class Contents(Protocol):
 
     async def publish(self, manifest: Manifest) -> None:
         """Make a content that is in the directory readable by every replica. BusUnavailable if it cannot."""
+
+    async def publish_all(self, manifests: Sequence[Manifest]) -> None:
+        """The same for many."""
 
     async def publish_chunk(self, name: str) -> None:
         """The same for one chunk."""
@@ -52,6 +55,9 @@ class DiskContents:
         self.directory = directory
 
     async def publish(self, manifest: Manifest) -> None:
+        """It is where everyone looks."""
+
+    async def publish_all(self, manifests: Sequence[Manifest]) -> None:
         """It is where everyone looks."""
 
     async def publish_chunk(self, name: str) -> None:
@@ -101,6 +107,10 @@ class BusContents(DiskContents):
             for number, part in enumerate(parts[1:], 1):
                 await (await self._objects()).put(f"m/{manifest.hash}/{number}", part)
             await (await self._objects()).put(f"m/{manifest.hash}", parts[0])
+
+    async def publish_all(self, manifests: Sequence[Manifest]) -> None:
+        """See the interface."""
+        await asyncio.gather(*(self.publish(manifest) for manifest in manifests))
 
     async def publish_chunk(self, name: str) -> None:
         """See the interface."""

@@ -19,8 +19,9 @@ from services.sync.rules.draft import Draft
 from services.sync.rules.operations import content_of
 from services.sync.rules.tree import ShareTree
 
-MOST_TOGETHER = 256
-"""Wishes of one trip: enough to hide its latency, few enough that the first does not wait for the last."""
+MOST_TOGETHER = 512
+"""Wishes of one trip: enough to hide its latency, and that of three syncs of the disk; few enough that the
+first does not wait for the last (0.1 s)."""
 
 Decide = Callable[[View], Plan]
 """Plans what a wish takes in a tree; raises to refuse. May be called several times."""

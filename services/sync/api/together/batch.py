@@ -35,6 +35,9 @@ MOST_RECORDS = 10_000
 GROUP_BYTES = 8 * 1024 * 1024
 """Contents that are in memory at once for one request."""
 
+_NONE: frozenset[str] = frozenset()
+_ANY = frozenset({"*"})
+
 Result = dict[str, Any]
 
 
@@ -156,7 +159,7 @@ class Batch:
         for item, each in zip(wanted, staged, strict=True):
             item.staged = each
         try:
-            await asyncio.gather(*(share.contents.publish(each.manifest) for each in staged))
+            await share.contents.publish_all([each.manifest for each in staged])
         except BaseException as error:
             await asyncio.to_thread(_drop, self._desk, staged)
             if not isinstance(error, REFUSALS):
@@ -249,7 +252,7 @@ async def _groups(body: AnyBody) -> AsyncIterator[list[_Item]]:
 def _condition(record: Record) -> Condition:
     return Condition(
         None if record.if_match is None else frozenset({record.if_match}),
-        frozenset() if record.if_none_match is None else frozenset({"*"}),
+        _NONE if record.if_none_match is None else _ANY,
         record.base,
     )
 

@@ -28,7 +28,7 @@ from services.sync.client.transfers.uploads import Uploads
 SMALL = 256 * 1024
 """Bytes up to which a file travels with others: a larger one is not held up by its own round trip."""
 
-TOGETHER, BYTES = 256, 4 * 1024 * 1024
+TOGETHER, BYTES = 512, 4 * 1024 * 1024
 """Steps and bytes of one request: what is asked again when the connection breaks is a moment's work."""
 
 Ends = list[Exception | None]
