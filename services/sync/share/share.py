@@ -1,17 +1,15 @@
-"""One share in one process: a replica of its log, and the way into that log.
+"""One share in one process: a replica of its log.
 
-A change is decided against the tree at the head of the log, appended right behind that head, and then
-carried out here; if somebody else was faster the append fails, the replica catches up, and the change
-is decided again. So writers are in one order however many processes there are, what is announced is
-in the log, and its content was stored before.
+What is in the log is carried out here, in its order; what shall get into it goes through ``commit``.
+So writers are in one order however many processes there are, what is announced is in the log, and its
+content was stored before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from quantum.bus.api import Bus, Conflict, Entry
+from quantum.bus.api import Bus, Entry
 from quantum.bus.subjects import ShareOperation
 from quantum.clock import Clock
 from quantum.errors import BusUnavailable
@@ -31,7 +29,7 @@ from services.sync.protocol import SERVER
 from services.sync.rules.changes import Author
 from services.sync.rules.tree import Effect, ShareTree
 from services.sync.share.caretaker import Caretaker
-from services.sync.share.committing import Asked, Batch, Committed, Decide, Wish
+from services.sync.share.committer import Committer
 from services.sync.share.index import Index
 from services.sync.share.keeper import Keeper
 from services.sync.share.log import ShareLog
@@ -103,13 +101,14 @@ class Share:
         self.retention = Retention(bus, name, clock, *history)
         self._listeners: list[Listener] = []
         self._on_break: Callable[[], None] = lambda: None
-        self._waiting: deque[Wish] = deque()
-        self._committer: asyncio.Task[None] | None = None
         self._tasks = TaskSet(f"share:{name}")
+        self._committer = Committer(self, self._stream, clock, self._tasks)
+        self.commit = self._committer.commit
+        self.commit_all = self._committer.commit_all
         self._ready = asyncio.Event()
         self._named = asyncio.Event()
         self._advanced = asyncio.Event()
-        self._is_caught_up = False
+        self.is_caught_up = False
         self._settled = 0
         """The last operation that is in the index, and so can be read by its sequence."""
         self._unrecorded: list[tuple[int, ShareOperation, Effect]] = []
@@ -127,7 +126,7 @@ class Share:
     @property
     def waiting(self) -> int:
         """How many changes wait for their trip into the log."""
-        return len(self._waiting)
+        return len(self._committer)
 
     async def wait_ready(self, seconds: float) -> bool:
         """Wait up to ``seconds`` to become ready; whether it is."""
@@ -154,7 +153,7 @@ class Share:
         try:
             last = (await self._stream.state())[2]
             if seq <= last:
-                await self._wait_past(seq - 1, lambda: self._settled)
+                await self.wait_past(seq - 1, lambda: self._settled)
         except BusUnavailable:
             return False
         return seq <= self._settled
@@ -217,142 +216,9 @@ class Share:
     def _author(self, client: str = SERVER) -> Author:
         return Author(client, self._clock.now())
 
-    # The way into the log.
+    # The way out of it.
 
-    async def commit(
-        self,
-        decide: Decide,
-        source: str,
-        *,
-        op_id: str = "",
-        temporary: str | None = None,
-        before_apply: Callable[[], None] | None = None,
-    ) -> Committed:
-        """Append what ``decide`` plans for the tree at the head, and carry it out.
-
-        ``temporary`` is the content of the last step; it is used up, whatever happens. ``op_id`` names
-        the last step: one that is in the log already is not done again. Raises what ``decide`` raises,
-        or BusUnavailable: then it may or may not have been done. A caller that is cancelled does not
-        stop a commit that has begun.
-        """
-        return await asyncio.shield(
-            self._ask(Asked(decide, source, op_id, temporary), before_apply)
-        )
-
-    async def commit_all(self, asked: Sequence[Asked]) -> list[Committed | BaseException]:
-        """Commit many changes as ``commit`` does each; return how each one ended."""
-        outcomes = [self._ask(each, None) for each in asked]
-        if outcomes:
-            await asyncio.wait(outcomes)
-        return [outcome.exception() or outcome.result() for outcome in outcomes]
-
-    def _ask(
-        self, asked: Asked, before_apply: Callable[[], None] | None
-    ) -> asyncio.Future[Committed]:
-        outcome: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(
-            Wish(asked.decide, asked.source, asked.op_id, asked.temporary, before_apply, outcome)
-        )
-        if self._committer is None or self._committer.done():
-            self._committer = self._tasks.start(self._commit_waiting(), "commit")
-        outcome.add_done_callback(_look_at)
-        return outcome
-
-    async def _commit_waiting(self) -> None:
-        """Commit until nothing waits."""
-        batch = Batch(self.tree, self._done_before)
-        try:
-            while self._waiting:
-                async with self.lock:
-                    batch = Batch(self.tree, self._done_before)
-                    batch.fill(self._waiting, self._clock.now())
-                    at = self.tree.head
-                    is_done = await self._commit_batch(batch, at)
-                if not is_done:
-                    await self._catch_up(at)
-        except BaseException as error:
-            for wish in [*batch.all, *self._waiting]:
-                wish.fail(BusUnavailable(str(error) or type(error).__name__))
-            self._waiting.clear()
-            raise
-
-    async def _commit_batch(self, batch: Batch, at: int) -> bool:
-        """Append and apply; False when the log has gone on and everything is to be decided again."""
-        if not batch.wishes:
-            return await self._end(batch, at)
-        try:
-            if not self._is_caught_up:
-                raise BusUnavailable("the log was not read yet")
-            await self._stream.append(batch.entries, at)
-        except Conflict:
-            self._waiting.extendleft(reversed(batch.all))
-            return False
-        except BusUnavailable as error:
-            await self._fail(batch.all, error)
-            return True
-        await self._carry_out(batch, at)
-        await self._drop_ended(batch)
-        return True
-
-    async def _end(self, batch: Batch, at: int) -> bool:
-        """End wishes that take nothing; False when the log has gone on, and they may take something."""
-        try:
-            is_current = (await self._stream.state())[2] == at
-        except BusUnavailable as error:
-            await self._fail(batch.all, error)
-            return True
-        if is_current:
-            await self._drop_ended(batch)
-        else:
-            self._waiting.extendleft(reversed(batch.all))
-        return is_current
-
-    async def _drop_ended(self, batch: Batch) -> None:
-        """Tell the wishes that take nothing so: the tree they were decided by was at the head."""
-        for wish in batch.ended:
-            wish.tell()
-        if unused := [wish.temporary for wish in batch.ended if wish.temporary]:
-            await asyncio.to_thread(self._drop, unused)
-
-    async def _fail(self, wishes: list[Wish], error: BusUnavailable) -> None:
-        for wish in wishes:
-            wish.fail(error)
-        if unused := [wish.temporary for wish in wishes if wish.temporary]:
-            await asyncio.to_thread(self._drop, unused)
-
-    async def _carry_out(self, batch: Batch, at: int) -> None:
-        entries: list[tuple[ShareOperation, str | None]] = []
-        for wish in batch.wishes:
-            if wish.before_apply is not None:
-                wish.before_apply()
-            entries += [(entry, None) for entry in wish.entries[:-1]]
-            entries.append((wish.entries[-1], wish.temporary))
-        await self._apply(at, entries)
-        for wish in batch.wishes:
-            at += len(wish.entries)
-            wish.settle(Committed(wish.path, at, tuple(wish.entries)))
-
-    async def _catch_up(self, at: int) -> None:
-        try:
-            await self._wait_past(at, lambda: self.tree.head)
-        except BusUnavailable as error:
-            waiting = list(self._waiting)
-            self._waiting.clear()
-            await self._fail(waiting, error)
-
-    def _drop(self, temporaries: list[str]) -> None:
-        for temporary in temporaries:
-            self.folder.drop_temporary(temporary)
-
-    def _done_before(self, op_id: str) -> Committed | None:
-        logged = self.index.by_id(op_id)
-        if logged is None:
-            return None
-        ((kind, body),) = logged.entry.operation.items()
-        path = body["path"] if kind == "Delete" else body["metadata"]["path"]
-        return Committed(path, logged.seq, (logged.entry,))
-
-    async def _wait_past(self, at: int, place: Callable[[], int]) -> None:
+    async def wait_past(self, at: int, place: Callable[[], int]) -> None:
         """Wait until ``place`` is further than ``at``; BusUnavailable when that takes too long."""
         deadline = self._clock.monotonic() + CATCH_UP_SECONDS
         while place() <= at:
@@ -364,9 +230,7 @@ class Share:
             await asyncio.wait([waiting], timeout=min(left, 1.0))
             waiting.cancel()
 
-    # The way out of it.
-
-    async def _apply(self, at: int, entries: list[tuple[ShareOperation, str | None]]) -> None:
+    async def apply(self, at: int, entries: list[tuple[ShareOperation, str | None]]) -> None:
         """Apply what is in the log behind ``at``: tree, index, directory, listeners. Holds the lock."""
         applied: list[_Applied] = []
         for seq, (entry, temporary) in enumerate(entries, at + 1):
@@ -428,8 +292,8 @@ class Share:
         async with self.lock:
             if heard.revision <= self.tree.head:
                 return
-            if self._is_caught_up:
-                await self._apply(heard.revision - 1, [(heard.value, None)])
+            if self.is_caught_up:
+                await self.apply(heard.revision - 1, [(heard.value, None)])
                 return
             effect = self.tree.apply(heard.revision, heard.value.operation)
             self._unrecorded.append((heard.revision, heard.value, effect))
@@ -470,7 +334,7 @@ class Share:
             await self._advanced.wait()
         async with self.lock:
             await self._record()
-            self._is_caught_up = True
+            self.is_caught_up = True
         self._tasks.start(self.retention.run(self, self._stream), "retention")
         await self._caretaker.run(self._ready.set)
 
@@ -490,9 +354,3 @@ class Share:
             self.tree = await self.retention.load(first - 1)
             await self._persist(lambda: self.index.begin_at(self.tree))
         self._on_break()
-
-
-def _look_at(outcome: asyncio.Future[Committed]) -> None:
-    """Take the outcome of a commit whose caller may have gone: a refusal is no failure of the share."""
-    if not outcome.cancelled():
-        outcome.exception()

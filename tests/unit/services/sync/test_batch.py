@@ -7,6 +7,7 @@ import pytest
 
 from quantum.http.body import StreamBody
 from services.sync.access.tokens import Claims, make_token
+from services.sync.share.committing import MOST_TOGETHER
 
 from .conftest import read
 
@@ -118,17 +119,17 @@ async def test_a_batch_is_taken_as_it_comes(deploy):
     async with deploy() as share:
         body = StreamBody()
         asking = asyncio.create_task(share.ask("POST", "/api/batch", body))
-        data = b"".join(record(f"f{n}", os.urandom(3000)) for n in range(300))
+        data = b"".join(record(f"f{n}", os.urandom(1000)) for n in range(600))
         for start in range(0, len(data), 1000):
             body.feed(data[start : start + 1000])
             await asyncio.sleep(0)
-        for _ in range(500):
-            if len(share.handler._share.tree) >= 200:
+        for _ in range(2000):
+            if len(share.handler._share.tree) >= MOST_TOGETHER:
                 break
             await asyncio.sleep(0.01)
-        assert len(share.handler._share.tree) >= 200  # the end has not come yet
+        assert len(share.handler._share.tree) == MOST_TOGETHER  # the end has not come yet
         body.finish()
-        assert len(json.loads((await asking).body)["results"]) == 300
+        assert len(json.loads((await asking).body)["results"]) == 600
 
 
 async def test_a_file_changed_on_the_disk_is_not_overwritten_by_a_batch(deploy):
