@@ -10,12 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field
+
+from quantum.config.model import StrictModel
+from quantum.config.units import WeakString
 from quantum.modules.config import ModuleConfig, RouteConfig
+from quantum.modules.header_ops import ResponseRequirement
 
 REWRITTEN_VAR = "proxy.rewritten"
 """[method, target] to send upstream instead of the request's own."""
 RETRY_VAR = "proxy.may_retry"
 """Whether ``retry_match`` matches the request."""
+
+
+class ResponseRule(StrictModel):
+    """What becomes of answers that ``match``: another status, or routes that handle them."""
+
+    match: ResponseRequirement | None = None
+    status_code: WeakString = ""
+    routes: list[RouteConfig] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ LOGGER = "http.log.access"
 CREDENTIALS = frozenset({"Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie"})
 """Fields shown as ["REDACTED"] unless the server says ``should_log_credentials``."""
 
+EXTRA_VAR = "access.extra"
+"""The variable of a request with further fields of its record (``http.handlers.log_append``)."""
+
 
 class TlsView(Protocol):
     """What the record tells of TLS."""
@@ -95,7 +98,7 @@ class AccessLog:
         }
         if request.connection.tls is not None:
             about["tls"] = _tls(request.connection.tls)
-        return {
+        facts = {
             "request": about,
             "bytes_read": _length(request.body),
             "user_id": request.vars.get("http.auth.user.id", "") if request.has_vars else "",
@@ -105,6 +108,9 @@ class AccessLog:
             "resp_headers": {} if response is None else self._fields(response.headers),
             "request_id": request.id,
         }
+        if request.has_vars and EXTRA_VAR in request.vars:
+            facts.update(request.vars[EXTRA_VAR])
+        return facts
 
     def _fields(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
         shown: dict[str, list[str]] = {}

@@ -66,10 +66,15 @@ def parse_routes(specs: Iterable[ModuleSpec], routes: list[Any]) -> list[RouteCo
         return ErrorRoutes.parse(locate({"routes": routes}, "apps.http.servers.srv0")).routes
 
 
-def make_compiler(rooms: Mapping[str, Answer] | None = None) -> RouteCompiler:
-    """Return a compiler that makes every module here, except the handlers of ``rooms``."""
+def make_compiler(
+    rooms: Mapping[str, Answer] | None = None, resources: dict[type[Any], Any] | None = None
+) -> RouteCompiler:
+    """Return a compiler that makes every module here, except the handlers of ``rooms``.
+
+    ``resources`` is what a room hands its modules beside the compiler.
+    """
     answers = dict(rooms or {})
-    resources: dict[type[Any], Any] = {}
+    resources = dict(resources or {})
     provision = Provision(
         path="",
         revision="test",

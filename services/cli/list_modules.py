@@ -26,9 +26,18 @@ WITHOUT_SPEC = (
     ("caddy.logging.writers.discard", "all", "No log"),
     ("caddy.logging.writers.stderr", "all", "The log on standard error"),
     ("caddy.logging.writers.stdout", "all", "The log on standard output"),
+    ("caddy.network_proxy.none", "proxy", "Upstreams are called directly"),
+    ("caddy.network_proxy.url", "proxy", "Upstreams are called through another proxy"),
     ("caddy.storage.file_system", "all", "The data directory; its place is `--data-dir`"),
+    ("tls.ca_pool.source.file", "edge, proxy", "Trusted roots from PEM files"),
+    ("tls.ca_pool.source.inline", "edge, proxy", "Trusted roots in the configuration, base64 DER"),
+    ("tls.ca_pool.source.system", "proxy", "The system's roots, for upstreams"),
+    ("tls.handshake_match.local_ip", "edge", "The address that was connected to"),
+    ("tls.handshake_match.remote_ip", "edge", "Who connects"),
+    ("tls.handshake_match.sni", "edge", "The name in the handshake"),
+    ("tls.handshake_match.sni_regexp", "edge", "The name by expression"),
 )
-"""What is built and no module of a room: part of the process or of the admin API."""
+"""What is built and no module of a room: part of the process, of the admin API or of another model."""
 
 PAGE = """\
 # Modules

@@ -60,6 +60,7 @@ class Server(StrictModel):
     listen: list[NetworkAddress] = Field(default_factory=list)
     routes: list[RouteConfig] = Field(default_factory=list)
     errors: ErrorRoutes | None = None
+    named_routes: dict[str, RouteConfig] = Field(default_factory=dict)
     protocols: list[Protocol] = Field(default_factory=_default_protocols)
     listen_protocols: list[list[Protocol] | None] | None = None
     allow_0rtt: bool = True
@@ -92,7 +93,6 @@ class Server(StrictModel):
     packet_conn_wrappers: NotBuilt = None
     expected_underscore_headers: NotBuilt = None
     expected_dot_headers: NotBuilt = None
-    named_routes: NotBuilt = None
     metrics: NotBuilt = None
 
     @field_validator("listen")

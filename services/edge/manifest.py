@@ -7,6 +7,7 @@ from services.edge.authentication.modules import MODULES as AUTHENTICATION
 from services.edge.encoding.modules import MODULES as ENCODING
 from services.edge.listening.modules import MODULES as LISTENERS
 from services.edge.modules import MODULES
+from services.edge.observing.modules import MODULES as OBSERVING
 
 MANIFEST = Manifest(
     room="edge",
@@ -19,6 +20,7 @@ MANIFEST = Manifest(
         *ENCODING,
         *LISTENERS,
         *AUTHENTICATION,
+        *OBSERVING,
         ModuleSpec(
             id="http.ip_sources.static",
             room="edge",

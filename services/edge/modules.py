@@ -45,6 +45,11 @@ MODULES: tuple[ModuleSpec, ...] = (
     ),
     _handler("error", "ErrorConfig", "error:Error", "fails with a status, for the error routes"),
     _handler("headers", "HeadersConfig", "headers:HeaderChanges", "changes fields both ways"),
+    _handler(
+        "intercept", "InterceptConfig", "intercept:Intercept",
+        "another status or other routes for what comes back",
+    ),
+    _handler("invoke", "InvokeConfig", "subroute:Invoke", "runs a named route of the server"),
     _handler("map", "MapConfig", "map:Map", "placeholders that follow from another's value"),
     _handler(
         "request_body", "RequestBodyConfig", "request_body:RequestBody", "bounds or replaces a body"

@@ -22,6 +22,7 @@ from services.edge.automatic_https import Redirect, ServerPlan
 from services.edge.automatic_https.redirects import compile_server, redirecting
 from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
+from services.edge.handlers.subroute import NamedRoutes
 from services.edge.metrics import RequestMetrics
 from services.edge.protocols.host import Exchange, Limits, Site
 from services.edge.protocols.pace import Pace
@@ -49,6 +50,7 @@ class SiteBuilder:
             lambda module: self._instance(module, resources),
         )
         resources[RouteCompiler] = compiler
+        resources[NamedRoutes] = NamedRoutes(server.named_routes)
         handle = compile_server(compiler, server, plan)
         return Site(
             name=name,

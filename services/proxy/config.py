@@ -14,13 +14,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from quantum.config.model import StrictModel, path_of
-from quantum.config.units import Duration, WeakString
-from quantum.modules.border import Border
+from quantum.config.units import Duration
+from quantum.modules.border import Border, ResponseRule
 from quantum.modules.config import (
     InlineModule,
     MatcherSet,
     ModuleConfig,
-    RouteConfig,
     parse_named,
 )
 from quantum.modules.header_ops import (
@@ -114,14 +113,6 @@ class ProxyHeaders(StrictModel):
 
     request: HeaderOperations | None = None
     response: ResponseHeaderOperations | None = None
-
-
-class ResponseRule(StrictModel):
-    """What becomes of answers that ``match``: another status, or routes that handle them."""
-
-    match: ResponseRequirement | None = None
-    status_code: WeakString = ""
-    routes: list[RouteConfig] = Field(default_factory=list)
 
 
 def _parse_rewrite(value: Any) -> ModuleConfig:

@@ -106,7 +106,8 @@ def containers(topology: str, folder: Path) -> Iterator[Platform]:
     rooms = ("edge", "proxy", "static", "sync", "health", "certs", "admin")
     services: dict = {room: {"volumes": [mount]} for room in rooms}
     services["edge"]["ports"] = ["127.0.0.1:8081:8081"]
-    services["static"]["volumes"].append(f"{folder / 'site'}:/site:ro")
+    for room in ("static", "edge"):  # the file matcher looks where edge runs
+        services[room]["volumes"].append(f"{folder / 'site'}:/site:ro")
     services["sync"]["volumes"].append(f"{folder / 'share'}:/sync")
     upstreams = ROOT / "tests" / "e2e" / "upstreams.py"
     for number, (name, port) in enumerate(zip(("one", "two"), controls, strict=True), 1):

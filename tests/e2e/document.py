@@ -40,6 +40,7 @@ def platform_document(
             "match": [{"path": ["/app", "/app/*"]}],
             "handle": [{"handler": "rewrite", "strip_path_prefix": "/app"}, proxy],
         },
+        *handler_routes(proxy, site),
         {"handle": [{"handler": "file_server", "root": str(site)}]},
     ]
     return {
@@ -66,3 +67,43 @@ def platform_document(
             }
         },
     }
+
+
+SECRET = "$2b$04$D.RZnZqN0yrT3tVMl2HNs.JErZaiVRjp70pZXnhYxAECl3Vt9KZk6"
+"""A hash of "secret"."""
+
+
+def handler_routes(proxy: dict[str, Any], site: Path) -> list[dict[str, Any]]:
+    """Return a single-page app below /spa, a guarded upstream below /private, one whose answers are caught."""
+    accounts = [{"username": "ann", "password": SECRET}]
+    guard = {
+        "handler": "authentication",
+        "providers": {"http_basic": {"accounts": accounts, "hash_cache": {}}},
+    }
+    named = {**proxy, "headers": {"request": {"set": {"X-User": ["{http.auth.user.id}"]}}}}
+    caught = {
+        "match": {"status_code": [2]},
+        "routes": [{"handle": [{"handler": "static_response", "status_code": 203,
+                                "body": "caught {http.intercept.status_code}"}]}],
+    }  # fmt: skip
+    tried = {"root": str(site), "try_files": ["{http.request.uri.path}", "/index.html"]}
+    return [
+        {
+            "match": [{"path": ["/spa/*"]}],
+            "handle": [{"handler": "subroute", "routes": [
+                {"handle": [{"handler": "rewrite", "strip_path_prefix": "/spa"}]},
+                {
+                    "match": [{"file": tried}],
+                    "handle": [{"handler": "rewrite", "uri": "{http.matchers.file.relative}"}],
+                },
+                {"handle": [{"handler": "file_server", "root": str(site), "canonical_uris": False}]},
+            ]}],
+            "terminal": True,
+        },
+        {"match": [{"path": ["/private/*"]}], "handle": [guard, named], "terminal": True},
+        {
+            "match": [{"path": ["/caught"]}],
+            "handle": [{"handler": "intercept", "handle_response": [caught]}, proxy],
+            "terminal": True,
+        },
+    ]  # fmt: skip

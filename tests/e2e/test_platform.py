@@ -1,5 +1,6 @@
 """What a user sees of the whole platform, in each topology."""
 
+import base64
 import hashlib
 import json
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 from websockets.sync.client import ClientConnection, connect
 
+from quantum.testing.client import Answer
 from tests.e2e.conftest import Platform, eventually
 
 
@@ -35,6 +37,30 @@ def test_a_file_is_served_in_ranges_and_only_when_it_changed(platform: Platform)
 def test_nothing_outside_the_site_can_be_read(platform: Platform) -> None:
     for target in ("/../share", "/%2e%2e/share/", "/..%2fshare", "/big.bin%00.html", "/..\\share"):
         assert platform.plain.get(target).status in (400, 404)
+
+
+def test_a_single_page_app_answers_under_every_path(platform: Platform) -> None:
+    for target in ("/spa/", "/spa/orders/17", "/spa/index.html"):
+        answer = platform.plain.get(target)
+        assert (answer.status, answer.text) == (200, "<h1>the site</h1>")
+    assert len(platform.plain.get("/spa/big.bin").body) == 2_000_000
+
+
+def test_only_who_is_known_reaches_a_guarded_upstream(platform: Platform) -> None:
+    def ask(credentials: bytes) -> Answer:
+        field = f"Basic {base64.b64encode(credentials).decode()}"
+        return platform.plain.get("/private/page", Authorization=field)
+
+    refused = platform.plain.get("/private/page")
+    assert (refused.status, refused.body) == (401, b"")
+    assert refused.headers["www-authenticate"] == 'Basic realm="restricted"'
+    assert [ask(c).status for c in (b"ann:wrong", b"bob:secret", b"ann:")] == [401, 401, 401]
+    assert ask(b"ann:secret").json()["headers"]["x-user"] == "ann"
+
+
+def test_what_an_upstream_answers_is_intercepted(platform: Platform) -> None:
+    answer = platform.plain.get("/caught")
+    assert (answer.status, answer.text) == (203, "caught 200")
 
 
 def test_requests_alternate_over_the_upstreams(platform: Platform) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from quantum.config.model import StrictModel, StrictRoot
 from quantum.config.pattern import PatternText
 from quantum.config.units import ByteSize, WeakString
+from quantum.modules.border import ResponseRule
 from quantum.modules.config import ErrorRoutes, RouteConfig
 from quantum.modules.header_ops import HeaderOperations, ResponseHeaderOperations
 
@@ -97,6 +98,18 @@ class SubrouteConfig(StrictModel):
 
     routes: list[RouteConfig] = Field(default_factory=list)
     errors: ErrorRoutes | None = None
+
+
+class InvokeConfig(StrictModel):
+    """``http.handlers.invoke``: runs a route of the server's ``named_routes``."""
+
+    name: str = Field(min_length=1)
+
+
+class InterceptConfig(StrictModel):
+    """``http.handlers.intercept``: another status for what comes back, or routes that answer instead."""
+
+    handle_response: list[ResponseRule] = Field(default_factory=list)
 
 
 class VarsConfig(StrictRoot[dict[str, Any]]):

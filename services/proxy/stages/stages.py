@@ -8,8 +8,8 @@ from quantum.http.header_ops import compile_requirement
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.http.placeholders import compile_template
-from quantum.modules.border import RETRY_VAR, REWRITTEN_VAR
-from services.proxy.config import ResponseRule, ReverseProxyConfig
+from quantum.modules.border import RETRY_VAR, REWRITTEN_VAR, ResponseRule
+from services.proxy.config import ReverseProxyConfig
 from services.proxy.exchange import Outgoing
 from services.proxy.header_changes import upstream_facts
 from services.proxy.stages.buffering import buffered

@@ -60,7 +60,7 @@ def rewriting(**config: Any) -> list[dict[str, Any]]:
     return [{"handle": [{"handler": "rewrite", **config}, say(STATE)]}]
 
 
-def document(cases: list[Case], port: int) -> dict[str, Any]:
+def document(cases: list[Case], port: int, named: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of both programs."""
     routes = [
         {
@@ -79,6 +79,7 @@ def document(cases: list[Case], port: int) -> dict[str, Any]:
         "listen": [f"127.0.0.1:{port}"],
         "routes": routes,
         "errors": errors,
+        "named_routes": named,
         "automatic_https": {"disable": True},
         "protocols": ["h1"],
     }
@@ -349,7 +350,7 @@ def shown(answer: Answer) -> str:
     return f"{answer.status} [{fields}] {re.sub(chr(10), ' ~ ', answer.body)}"
 
 
-def write(cases: list[Case], port: int, path: Path) -> Path:
+def write(cases: list[Case], port: int, path: Path, named: dict[str, Any] | None = None) -> Path:
     """Write the configuration file."""
-    path.write_text(json.dumps(document(cases, port)))
+    path.write_text(json.dumps(document(cases, port, named or {})))
     return path

@@ -126,3 +126,55 @@ def authentication_cases() -> list[Case]:
         Case(f"authentication {list(p.get('http_basic', p))} {i}", guarded(p), asked)
         for i, p in enumerate(providers)
     ]
+
+
+def chain_cases() -> list[Case]:
+    """Return what ``intercept``, ``invoke`` and ``log_append`` are tried with."""
+
+    def intercepting(
+        *rules: dict[str, Any], behind: list[dict[str, Any]] | None = None
+    ) -> list[dict[str, Any]]:
+        whole = [
+            say("whole {http.request.uri}", headers={"X-A": ["1"], "X-B": ["2"]}, status_code=203)
+        ]
+        handler = {"handler": "intercept", "handle_response": list(rules)}
+        return [{"handle": [handler, *(behind or whole)]}]
+
+    shown = {
+        "handle": [say("{http.intercept.status_code}", headers={"X-B": ["new"]}, status_code=202)]
+    }
+    vars_only = {"handle": [{"handler": "vars", "a": "1"}]}
+    fails = [{"handler": "error", "status_code": 409}]
+    chains: list[tuple[str, list[dict[str, Any]]]] = [
+        ("no rules", intercepting()),
+        ("status", intercepting({"status_code": 418})),
+        ("status by status", intercepting({"match": {"status_code": [4]}, "status_code": 418}, {"match": {"status_code": [2]}, "status_code": "201"})),
+        ("status by field", intercepting({"match": {"headers": {"X-A": ["1"]}}, "status_code": 299})),
+        ("no rule fits", intercepting({"match": {"status_code": [500]}, "routes": [shown]})),
+        ("routes", intercepting({"match": {"status_code": [203]}, "routes": [shown]})),
+        ("routes that do not answer", intercepting({"routes": [vars_only]})),
+        ("a rule that says nothing", intercepting({})),
+        ("an error passes by", intercepting({"routes": [shown]}, behind=fails)),
+        ("an error from the routes", intercepting({"routes": [{"handle": fails}]})),
+        ("one inside another", [{"handle": [{"handler": "intercept", "handle_response": [{"status_code": 299}]}]}, *intercepting({"routes": [shown]})]),
+        ("an empty answer", intercepting({"routes": [shown]}, behind=[say("", status_code=404)])),
+    ]  # fmt: skip
+    cases = [Case(f"intercept: {name}", routes, _ANY) for name, routes in chains]
+    cases += [
+        Case("invoke", [{"handle": [{"handler": "invoke", "name": "answers"}]}], _ANY),
+        Case("invoke goes on", [{"handle": [{"handler": "invoke", "name": "sets"}, say("{http.vars.named}")]}], _ANY),
+        Case("invoke does not match", [{"handle": [{"handler": "invoke", "name": "never"}, say("after")]}], _ANY),
+        Case("invoke inside invoke", [{"handle": [{"handler": "invoke", "name": "nested"}, say("after {http.vars.named}")]}], _ANY),
+        Case("log_append", [{"handle": [{"handler": "log_append", "key": "k", "value": "{http.response.body}"}, say("b")]}], _ANY),
+    ]  # fmt: skip
+    return cases
+
+
+_ANY = [("GET", "/a?b=c", (), "example.com"), ("POST", "/", (), "example.com")]
+NAMED_ROUTES: dict[str, Any] = {
+    "answers": {"handle": [say("named " + "{http.request.uri}")]},
+    "sets": {"handle": [{"handler": "vars", "named": "yes"}]},
+    "never": {"match": [{"method": ["DELETE"]}], "handle": [say("never")]},
+    "nested": {"handle": [{"handler": "invoke", "name": "sets"}]},
+}
+"""What a server with these cases has beside its routes."""

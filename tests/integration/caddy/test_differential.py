@@ -15,10 +15,11 @@ EACH = 5
 def test_every_case_is_answered_as_caddy_answers_it(tmp_path):
     cases = differential.make_cases(random.Random(SEED), EACH)
     cases += modules.file_cases(modules.make_site(tmp_path / "site"))
-    cases += modules.authentication_cases()
+    cases += modules.authentication_cases() + modules.chain_cases()
     ports = free_port(), free_port()
     configs = [
-        differential.write(cases, port, tmp_path / f"{port}.json") for port in ports
+        differential.write(cases, port, tmp_path / f"{port}.json", modules.NAMED_ROUTES)
+        for port in ports
     ]  # fmt: skip
     asked, different = 0, []
     with (
