@@ -15,6 +15,10 @@ from quantum.net.address import SocketAddress, stream_addresses
 BACKLOG = 4096
 """Connections the kernel queues for us: its own usual bound (net.core.somaxconn)."""
 
+UNSENT_BYTES = 256 * 1024
+"""What the kernel takes of an answer beyond what is on its way (TCP_NOTSENT_LOWAT). It would take up to four
+megabytes for each client that reads slowly, and a thousand of those exhaust the memory of all connections."""
+
 
 @dataclass(frozen=True)
 class KeepAlive:
@@ -55,8 +59,11 @@ def close_all(sockets: list[socket.socket]) -> None:
 
 
 def tune(sock: socket.socket, keep_alive: KeepAlive) -> None:
-    """Set keepalive on a listener: Linux hands its options on to what it accepts."""
-    if sock.family == socket.AF_UNIX or keep_alive.interval < 0:
+    """Set keepalive and UNSENT_BYTES on a listener: Linux hands its options on to what it accepts."""
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    if keep_alive.interval < 0:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = (

@@ -1,4 +1,4 @@
-"""Origins that count: aiohttp (llhttp) in this process, nginx beside it. Each answers with X-Origin."""
+"""Origins that count: aiohttp (llhttp) in this process, nginx and haproxy beside it. Each answers with X-Origin."""
 
 from __future__ import annotations
 
@@ -79,15 +79,56 @@ class Nginx:
             )
 
     def seen(self) -> Counter[int]:
-        """Count what was answered with 200; the rest is what nginx refused itself."""
-        seen: Counter[int] = Counter()
-        for line in (self._folder / "access.log").read_text(errors="replace").splitlines():
-            status, _, target = line.partition(" ")
-            match = _CASE.search(target)
-            if status == "200":
-                seen[int(match[1]) if match else -1] += 1
-        return seen
+        return _counted(self._folder / "access.log")
 
     async def stop(self) -> None:
         self._process.terminate()
         self._process.wait(10)
+
+
+class Haproxy:
+    """haproxy, counted by what it logs on its standard output."""
+
+    name = "haproxy"
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        folder = self._folder
+        (folder / "haproxy.cfg").write_text(f"""
+global
+    log stdout format raw daemon info
+defaults
+    mode http
+    timeout client 30s
+    log global
+    log-format "%ST %HU"
+frontend origin
+    bind 127.0.0.1:{self.port}
+    http-request return status 200 content-type text/plain string x hdr X-Origin 1
+""")
+        with (folder / "haproxy.log").open("wb") as out:
+            self._process = subprocess.Popen(
+                ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")], stdout=out, stderr=out
+            )
+
+    def seen(self) -> Counter[int]:
+        return _counted(self._folder / "haproxy.log")
+
+    async def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+def _counted(log: Path) -> Counter[int]:
+    """Count what a log of statuses and targets has as 200; the rest is what the origin refused itself."""
+    seen: Counter[int] = Counter()
+    for line in log.read_text(errors="replace").splitlines():
+        status, _, target = line.partition(" ")
+        match = _CASE.search(target)
+        if status == "200":
+            seen[int(match[1]) if match else -1] += 1
+    return seen

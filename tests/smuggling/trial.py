@@ -9,9 +9,10 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from quantum.testing.debian import has_program
 from quantum.testing.topology import Deployment, free_port
 from tests.smuggling.mutations import mutated
-from tests.smuggling.origins import Counting, Nginx
+from tests.smuggling.origins import Counting, Haproxy, Nginx
 
 ROOMS = ("certs", "proxy", "edge")
 AT_ONCE = 100
@@ -44,12 +45,16 @@ def document(ports: dict[int, int]) -> dict:
     return {"apps": {"http": {"servers": servers}}}
 
 
-async def differences(topology: str, count: int, first: int = 0) -> tuple[list[str], int]:
+async def differences(
+    topology: str, count: int, first: int = 0, *, has_haproxy: bool = False
+) -> tuple[list[str], int]:
     """Return the cases in which the two counts differ, and how many requests reached an origin."""
     folder = Path(tempfile.mkdtemp(prefix="q-smuggling-"))
-    origins: list[Counting | Nginx] = [Counting()]
+    origins: list[Counting | Nginx | Haproxy] = [Counting()]
     if shutil.which("nginx"):
         origins.append(Nginx(folder))
+    if has_haproxy and has_program("haproxy", "haproxy"):
+        origins.append(Haproxy(folder))
     for origin in origins:
         await origin.start()
     ports = {free_port(): origin.port for origin in origins}

@@ -81,6 +81,7 @@ class RequestBody(StreamBody):
         self._size = 0
         self._ended = True
         self._failure = BodyAborted("the exchange has ended")
+        self._wake()  # somebody may be reading it for an upstream still
 
     async def __anext__(self) -> bytes:
         if self.awaits_continue:

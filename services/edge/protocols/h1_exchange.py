@@ -197,6 +197,8 @@ class H1Exchange(H1Output):
         body = self._body
         if self._closing or self._half_closed:
             unread = body is not None or bool(self._buffer)
+            if body is not None:
+                body.skip()
             self._buffer, self._body, self._busy = b"", None, False
             self._close(linger=unread and self._stream is None and not self._half_closed)
         elif body is not None:

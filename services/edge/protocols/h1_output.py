@@ -187,10 +187,12 @@ class H1Output(asyncio.Protocol):
 
     def _begin_writing(self) -> None:
         """Watch how fast the client takes what waits for it."""
+        now = self._loop.time()
         if self._writing is None or self._writing.began != self._started:
             moved = self._sent - self.transport.get_write_buffer_size()
-            self._writing = Transfer(self._started, moved, self._loop.time())
-        self.look_later()
+            self._writing = Transfer(self._started, moved, now)
+        if self.deadline > now + self.host.site.limits.look:  # each pause must not put the look off
+            self.look_later()
 
     def resume_writing(self) -> None:
         """The client caught up."""

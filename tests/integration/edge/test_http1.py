@@ -473,6 +473,25 @@ async def test_a_body_cut_short_reaches_the_handler_as_such(edge: Edge) -> None:
         await client.rest()
 
 
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"])
+async def test_who_reads_a_body_on_when_the_answer_is_over_hears_that_it_is(
+    edge: Edge, last
+) -> None:
+    reading: list[asyncio.Task[bytes]] = []
+
+    async def answer(request: Request) -> Response:
+        reading.append(asyncio.create_task(read_all(request.body, 100)))  # as for an upstream
+        await asyncio.sleep(0)
+        return Response(200)
+
+    await edge.serve(answer)
+    client = await edge.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n" + last + b"\r\nabc")
+    assert (await client.head()).startswith(b"HTTP/1.1 200")
+    with pytest.raises(BodyAborted):
+        await asyncio.wait_for(reading[0], SECONDS)
+
+
 async def test_a_head_that_stops_coming_is_408(edge: Edge) -> None:
     await edge.serve(read_header_timeout="500ms")
     client = await edge.connect()

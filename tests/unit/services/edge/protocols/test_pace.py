@@ -175,3 +175,17 @@ async def test_a_connection_that_caught_up_waits_for_its_next_request_from_then_
     assert world.connection.deadline == world.now + 300
     world.connection.connection_lost(None)
     assert world.connection.deadline == NEVER
+
+
+async def test_pauses_do_not_put_the_look_off() -> None:
+    world = World(b"x" * 900_000, Limits(16384, 60, 300, write=Pace(idle=60, rate=1_000_000)))
+    world.connection.data_received(LAST)
+    for _ in range(100):
+        world.connection.pause_writing()
+        world.pass_time(1)
+        world.socket.held -= 1
+        if world.socket.is_aborted:
+            break
+        world.connection.resume_writing()
+    assert world.reached == ["write_rate"]
+    world.connection.connection_lost(None)
