@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.jobs import (
+    MARK,
     Surroundings,
     caddy_document,
     nginx_configuration,
@@ -95,7 +96,12 @@ def upstream(around: Surroundings) -> Contender:
     scratch.mkdir(exist_ok=True)
     path = scratch / "nginx.conf"
     listen = " ".join(f"listen 127.0.0.1:{port};" for port in around.upstreams)
-    answer = f'server {{ {listen} location / {{ return 200 "{"u" * 100}"; }} }}'
+    answer = f'server {{ {listen} location / {{ return 200 "{"u" * 100}"; }}'
+    # Another body each time: nobody can send what was encoded for the last one.
+    answer += (
+        f" location /new/ {{ alias {around.site}/; sub_filter_types application/json;"
+        f" sub_filter {MARK} $request_id; }} }}"
+    )
     path.write_text(nginx_frame(scratch, answer))
     command = ["nginx", "-c", str(path), "-p", str(scratch), "-e", str(scratch / "error.log")]
     return start("upstream", command, around, {"response": around.upstreams[0]})

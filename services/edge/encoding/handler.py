@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-from quantum.http.body import Body, discard
+from quantum.errors import BodyAborted, HttpError
+from quantum.http.body import AnyBody, Body, discard, read_all
 from quantum.http.handler import Next
 from quantum.http.header_ops import compile_requirement
 from quantum.http.headers import Headers
@@ -22,11 +23,15 @@ from services.edge.encoding.fields import (
     forbids_transform,
     restore_validators,
 )
+from services.edge.encoding.memory import EncodedBodies
 
 MINIMUM_LENGTH = 512
 """Shorter answers fit one packet anyway: Caddy's default."""
 PREFERENCE = ("zstd", "br", "gzip")
 """Where neither the client nor the configuration prefers one: Caddy's order."""
+GATHERED = 128 * 1024
+"""A body of known length up to this is encoded whole: it then has a length again, and is known when it
+comes again. Encoders hold back some 64 KiB of a stream anyway."""
 NEVER_ENCODED = frozenset({204, 205, 206, 304})
 """Answers without content, and parts: a range counts the bytes before encoding."""
 
@@ -56,6 +61,7 @@ class Encode:
         }
         self._order = tuple(config.prefer) or PREFERENCE
         self._minimum = config.minimum_length or MINIMUM_LENGTH
+        self._known: EncodedBodies = provision.resources.setdefault(EncodedBodies, EncodedBodies())
         self._matches = _compressible if config.match is None else compile_requirement(config.match)
 
     def link(self, following: Next) -> Next:
@@ -94,12 +100,26 @@ class Encode:
         if request.method == "HEAD":
             await discard(response.body)
             answer.body = b""
-        elif isinstance(response.body, bytes):
-            answer.body = await _encode_bytes(response.body, encoder)
         else:
-            prompt = _is_prompt(response.body, response.headers)
-            answer.body = EncodedBody(response.body, encoder, is_prompt=prompt)
+            answer.body = await self._encode(response.body, encoder, _is_events(response.headers))
         return answer
+
+    async def _encode(self, body: AnyBody, encoder: Encoder, is_events: bool) -> AnyBody:
+        if not isinstance(body, bytes):
+            length = body.length
+            if length is None or length > GATHERED or is_events:
+                return EncodedBody(body, encoder, is_prompt=length is None or is_events)
+            body = await _gather(body, length)
+        known = self._known.get(encoder, body)
+        if known is not None:
+            return known
+        if len(body) <= encoder.inline_bytes:
+            encoded = encoder.whole(body)
+        else:
+            loop = asyncio.get_running_loop()
+            encoded = await loop.run_in_executor(None, encoder.whole, body)
+        self._known.met(encoder, body, encoded)
+        return encoded
 
     def _is_wanted(self, response: Response) -> bool:
         headers = response.headers
@@ -126,11 +146,9 @@ def _length(response: Response) -> int | None:
     return body.length
 
 
-def _is_prompt(body: Body, headers: Headers) -> bool:
-    """Whether each piece has to go out as it comes: events, and what has no length (Caddy's rule)."""
-    return body.length is None or (headers.get(b"content-type") or b"").startswith(
-        b"text/event-stream"
-    )
+def _is_events(headers: Headers) -> bool:
+    """Whether each piece has to go out as it comes, even if somebody knows how many will."""
+    return (headers.get(b"content-type") or b"").startswith(b"text/event-stream")
 
 
 def _compressible(status: int, headers: Headers) -> bool:
@@ -138,7 +156,15 @@ def _compressible(status: int, headers: Headers) -> bool:
     return kind is not None and kind.lower().startswith(COMPRESSIBLE)
 
 
-async def _encode_bytes(data: bytes, encoder: Encoder) -> bytes:
-    if len(data) <= encoder.inline_bytes:
-        return encoder.whole(data)
-    return await asyncio.get_running_loop().run_in_executor(None, encoder.whole, data)
+async def _gather(body: Body, length: int) -> bytes:
+    """Return the whole body; HttpError 502 when it is not as long as it said."""
+    try:
+        data = await read_all(body, length)
+        if len(data) == length:
+            return data
+    except (BodyAborted, ValueError) as error:
+        raise HttpError(502, f"the answer broke off: {error}") from error
+    except BaseException:
+        await body.aclose()
+        raise
+    raise HttpError(502, f"the answer ended after {len(data)} of {length} bytes")

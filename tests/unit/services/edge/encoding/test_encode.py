@@ -10,11 +10,13 @@ import zlib
 import pytest
 import zstandard
 
-from quantum.errors import BodyAborted, ConfigError
+from quantum.errors import BodyAborted, ConfigError, HttpError
 from quantum.http.body import StreamBody
 from quantum.http.headers import Headers
 from quantum.http.message import Response
 from quantum.testing.routing import compile_routes, make_request
+from services.edge.encoding.encoders import Gzip
+from services.edge.encoding.memory import ENTRY_COST, LARGEST, ONCE_SEEN, EncodedBodies
 from services.edge.manifest import MANIFEST
 
 TEXT = b"what is said twice is shorter said once. " * 100
@@ -272,3 +274,92 @@ async def test_every_level_of_zstd_can_be_read_in_a_window_of_128_kib(level):
     reader = zstandard.ZstdDecompressor(max_window_size=1 << 17)
     assert reader.decompressobj().decompress(body) == text
     assert zstandard.get_frame_parameters(body).has_checksum
+
+
+# Bodies that come again, and those that are gathered.
+
+
+class Counting:
+    """An encoder that counts what it does."""
+
+    def __init__(self, monkeypatch):
+        self.times = 0
+        whole = Gzip.whole
+
+        def counted(encoder, data):
+            self.times += 1
+            return whole(encoder, data)
+
+        monkeypatch.setattr(Gzip, "whole", counted)
+
+
+async def test_a_body_that_came_twice_is_encoded_no_third_time(monkeypatch):
+    counting = Counting(monkeypatch)
+    routes = [{"handle": [encode(), {"handler": "far"}]}]
+    texts = iter([TEXT, TEXT + b"2", TEXT, TEXT + b"", bytes(bytearray(TEXT)), TEXT + b"2"])
+
+    async def far(request):
+        return Response(200, Headers([PLAIN]), next(texts))
+
+    chain = compile_routes(MANIFEST.modules, routes, None, {"far": far})
+    asked = [await chain(make_request("GET", "/", ("Accept-Encoding", "gzip"))) for _ in range(6)]
+    expected = [TEXT, TEXT + b"2", TEXT, TEXT, TEXT, TEXT + b"2"]
+    assert [gzip.decompress(answer.body) for answer in asked] == expected
+    assert counting.times == 4
+
+
+async def test_a_short_stream_of_known_length_gets_a_length_again():
+    source = StreamBody(length=len(TEXT))
+    asking = asyncio.ensure_future(ask(Answering(body=source)))
+    for start in range(0, len(TEXT), 1000):
+        source.feed(TEXT[start : start + 1000])
+    source.finish()
+    assert gzip.decompress((await asking).body) == TEXT
+
+
+@pytest.mark.parametrize("end", ["early", "late", "broken"])
+async def test_a_stream_that_is_not_as_long_as_it_said_is_a_bad_answer(end):
+    source = StreamBody(length=len(TEXT))
+    source.feed(TEXT[:-1] if end != "late" else TEXT + b"more")
+    source.fail(BodyAborted("gone")) if end == "broken" else source.finish()
+    with pytest.raises(HttpError) as info:
+        await ask(Answering(body=source))
+    assert info.value.status == 502
+
+
+async def test_who_gives_up_while_a_body_is_gathered_closes_it():
+    closed = asyncio.Event()
+    source = StreamBody(length=len(TEXT), abandoned=closed.set)
+    asking = asyncio.ensure_future(ask(Answering(body=source)))
+    while source.awaited_by is None:
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert closed.is_set()
+
+
+def test_what_is_kept_of_bodies_is_bounded():
+    encoder = object()
+    bodies = EncodedBodies(capacity=10 * (1000 + 100 + ENTRY_COST))
+    for number in range(30):
+        body = b"%04d" % number * 250
+        for _ in range(2):
+            bodies.met(encoder, body, b"e" * 100)
+        assert bodies.get(encoder, bytes(bytearray(body))) == b"e" * 100
+        assert bodies.get(object(), body) is None
+    assert (len(bodies), bodies.cost) == (10, 10 * (1000 + 100 + ENTRY_COST))
+    for _ in range(2):
+        bodies.met(encoder, b"x" * (LARGEST + 1), b"e")
+    assert bodies.get(encoder, b"x" * (LARGEST + 1)) is None
+
+
+def test_bodies_that_come_once_push_nothing_out():
+    encoder = object()
+    bodies = EncodedBodies()
+    for _ in range(2):
+        bodies.met(encoder, b"twice", b"e")
+    for number in range(ONCE_SEEN * 2):
+        bodies.met(encoder, b"once %d" % number, b"e")
+    assert bodies.get(encoder, b"twice") == b"e"
+    assert len(bodies) == 1
