@@ -66,6 +66,10 @@ def platform(topology: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         made.mkdir()
         made.chmod(0o777)  # the container's user writes here too
     (site / "index.html").write_text("<h1>the site</h1>")
+    (site / "page.html").write_text("<p>the same again</p>" * 200)
+    (site / "packed.html").write_text("<p>plain</p>" * 100)
+    (site / "packed.html.br").write_bytes(b"brotli")
+    (site / "book.txt").write_bytes(b"one line of very many\n" * 100_000)
     (site / "big.bin").write_bytes(b"0123456789" * 200_000)
     run = containers if topology == "compose" else processes
     with run(topology, folder) as platform:

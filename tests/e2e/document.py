@@ -30,18 +30,21 @@ def platform_document(
         },
     }
     sync = {"handler": "file_sync", "root": str(share), "enable_upload": True}
+    encode = {"handler": "encode", "encodings": {"gzip": {}, "zstd": {}}, "minimum_length": 32}
+    files = {"handler": "file_server", "root": str(site), "precompressed": {"br": {}}}
     routes = [
         {
             "match": [{"path": ["/marker"]}],
             "handle": [{"handler": "static_response", "body": marker}],
         },
+        {"handle": [encode]},
         {"match": [{"matcher": "path", "paths": ["/api/*", "/ws"]}], "handle": [sync]},
         {
             "match": [{"path": ["/app", "/app/*"]}],
             "handle": [{"handler": "rewrite", "strip_path_prefix": "/app"}, proxy],
         },
         *handler_routes(proxy, site),
-        {"handle": [{"handler": "file_server", "root": str(site)}]},
+        {"handle": [files]},
     ]
     return {
         "admin": {"listen": f"{bind}:{admin}"},
