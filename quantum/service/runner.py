@@ -17,6 +17,7 @@ import uvloop
 
 from quantum.bus.nats import NatsBus
 from quantum.clock import SystemClock
+from quantum.config.logs import LogConfig
 from quantum.errors import QuantumError
 from quantum.hop.start import OpenHop, open_hop
 from quantum.ids import PROCESS_ID
@@ -314,16 +315,22 @@ class Process:
         assert self._hop is not None
         section = revision.section("logging")
         if section is not None:
-            log = section.default
-            encoder = log.encoder.format if log.encoder else None
-            configure_logging(
-                self._options.log_level or log.level,
-                self._options.log_format or encoder,
-                log.writer.output if log.writer else "stderr",
-            )
+            self._obey_logging(section.default)
         if self._revisions is not None:
             self._revisions.keep(revision)
         self._tasks.start(self._hop.announce(revision.id), "announce")
+
+    def _obey_logging(self, log: LogConfig) -> None:
+        """Change the log; a file that cannot be opened is told where the log goes now."""
+        writer = log.writer
+        try:
+            configure_logging(
+                self._options.log_level or log.level,
+                self._options.log_format or (log.encoder.format if log.encoder else None),
+                writer.target if writer else "stderr",
+            )
+        except OSError as error:
+            self._log.error("log_file_cannot_be_opened", reason=str(error))
 
     def _reload(self) -> None:
         if self._revisions is not None:

@@ -20,6 +20,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from quantum.ids import PROCESS_ID
+from quantum.telemetry.rolling import FileSettings, RollingFile
 
 LEVELS = {
     "DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING,
@@ -91,7 +92,7 @@ class _Output:
 
     def __init__(self) -> None:
         self.level = logging.INFO
-        self.writer = LineWriter(sys.stderr)
+        self.writer: LineWriter | RollingFile = LineWriter(sys.stderr)
         self.format = "json"
         self.identity: dict[str, Any] = {"process": PROCESS_ID}
 
@@ -122,17 +123,19 @@ class LeveledLogger(structlog.stdlib.BoundLogger):
 def configure_logging(
     level: str = "INFO",
     format: str | None = None,
-    output: Literal["stderr", "stdout", "discard"] = "stderr",
+    output: Literal["stderr", "stdout", "discard"] | FileSettings = "stderr",
 ) -> None:
     """Set up the log of this process; called again, it changes it.
 
     ``level`` is one of LEVELS, of any case; ``format`` "json" or "console", None for what suits the
-    output: console on a terminal.
+    output: console on a terminal. OSError when the file of ``output`` cannot be opened: nothing changed.
     """
-    stream = sys.stdout if output == "stdout" else sys.stderr
+    former = _output.writer
+    _output.writer, is_terminal = _writer(output)
+    if isinstance(former, RollingFile):
+        former.close()
     _output.level = LEVELS[level.upper()]
-    _output.writer = LineWriter(None if output == "discard" else stream)
-    _output.format = format or ("console" if stream.isatty() else "json")
+    _output.format = format or ("console" if is_terminal else "json")
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -147,6 +150,14 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     _route_libraries(shared)
+
+
+def _writer(output: str | FileSettings) -> tuple[LineWriter | RollingFile, bool]:
+    """Return what writes lines, and whether a person reads them."""
+    if isinstance(output, FileSettings):
+        return RollingFile(output), False
+    stream = sys.stdout if output == "stdout" else sys.stderr
+    return LineWriter(None if output == "discard" else stream), stream.isatty()
 
 
 def identify(**facts: Any) -> None:

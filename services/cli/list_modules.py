@@ -24,6 +24,7 @@ WITHOUT_SPEC = (
     ("caddy.logging.encoders.console", "all", "Log lines for people"),
     ("caddy.logging.encoders.json", "all", "Log lines for programs"),
     ("caddy.logging.writers.discard", "all", "No log"),
+    ("caddy.logging.writers.file", "all", "The log in a file that is rolled by size"),
     ("caddy.logging.writers.stderr", "all", "The log on standard error"),
     ("caddy.logging.writers.stdout", "all", "The log on standard output"),
     ("caddy.network_proxy.none", "proxy", "Upstreams are called directly"),
