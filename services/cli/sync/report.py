@@ -82,7 +82,8 @@ def report(outcome: Outcome) -> None:
 def finish(outcome: Outcome) -> int:
     """Tell how a single sync ended; return the exit code."""
     report(outcome)
-    _show("cannot be read", outcome.unknown)
+    unread = {path: why for path, why in outcome.unknown.items() if path not in outcome.skipped}
+    _show("cannot be read", unread)
     _show("does not take part", outcome.skipped)
     _show("left alone", outcome.held)
     return EXIT_OK if outcome.is_clean else EXIT_BLOCKED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterable
 
 from quantum.clock import Clock
@@ -233,7 +234,7 @@ class Rounds:
                 await self._replica.check_marker()
                 self._failures[action] = ATTEMPTS
                 self._replica.dirty.update({action.path, action.to} - {""})
-                self._fail(action, error.strerror or str(error), outcome)
+                self._fail(action, _said(error), outcome)
             case _:
                 self.is_remote_stale = True  # what was asked last may have been done
                 raise error
@@ -297,6 +298,16 @@ class Rounds:
 
     def _date(self) -> str:
         return self._clock.now().strftime("%Y-%m-%d %H.%M.%S")
+
+
+def _said(error: OSError) -> str:
+    """Return what the system says, with a remedy where somebody has to do something."""
+    said = error.strerror or str(error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"{said}: make room here; it is tried again"
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return f"{said}: let this user write to the folder"
+    return said
 
 
 def _levels(actions: Iterable[Action]) -> list[list[Action]]:

@@ -42,6 +42,7 @@ from services.sync.client.remote.together import (
     read_contents,
     written,
 )
+from services.sync.client.remote.trouble import why
 from services.sync.content.manifest import Manifest
 from services.sync.share.paths import PathRefused, parse_path
 
@@ -309,7 +310,7 @@ class HttpRemote:
                     raise await _problem(answer)
                 yield answer
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Offline(f"{self._base}: {error or type(error).__name__}") from error
+            raise Offline(f"{self._base}: {why(error)}") from error
 
 
 class _Download:
