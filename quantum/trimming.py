@@ -23,6 +23,10 @@ IDLE_SHARE = 0.2
 GROWN = 1.02
 """How many times what stayed at the last time it must be now: below that there is nothing to gain."""
 
+MOST_OBJECTS = 200_000
+"""Old objects that are looked at: some 20 ms. With more, thousands of connections are open, and only the
+young generations are collected."""
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 

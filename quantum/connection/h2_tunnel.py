@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from quantum.connection.h2 import H2Stream
 from quantum.errors import BodyAborted
@@ -36,12 +37,9 @@ class H2Tunnel:
         self._stream = stream
         self.body = body
 
-    async def read(self) -> bytes:
+    def read(self) -> Coroutine[Any, Any, bytes]:
         """Return the next bytes, b"" at the peer's end; BodyAborted when it was cut."""
-        try:
-            return await self.body.__anext__()
-        except StopAsyncIteration:
-            return b""
+        return self.body.read()
 
     async def write(self, data: bytes) -> None:
         """Send bytes; waits while the peer is slow."""

@@ -132,7 +132,7 @@ class StreamBody:
     @property
     def awaited_by(self) -> object | None:
         """What a reader waits by for the next bytes, None when none waits: another one each time."""
-        return self._waiter
+        return None if self._waiter is None or self._waiter.done() else self._waiter
 
     def take_all(self) -> bytes | None:
         """Return a body that is complete already as bytes (then it is used up); None otherwise."""
@@ -154,7 +154,20 @@ class StreamBody:
                 if self._failure is not None:
                     raise self._failure
                 raise StopAsyncIteration
-            await self._wait()
+            await self._arrival()
+        return self._take()
+
+    async def read(self) -> bytes:
+        """Return the next bytes, b"" at the proper end: what tunnels wait by, thousands of them at once."""
+        while not self._chunks:
+            if self._ended:
+                if self._failure is not None:
+                    raise self._failure
+                return b""
+            await self._arrival()
+        return self._take()
+
+    def _take(self) -> bytes:
         chunks = self._chunks
         if len(chunks) == 1:
             data = chunks.pop()
@@ -186,16 +199,15 @@ class StreamBody:
             if self._resume is not None:
                 self._resume()
 
-    async def _wait(self) -> None:
+    def _arrival(self) -> asyncio.Future[None]:
+        """Return what to await for more: a future, not a coroutine that would cost each waiting tunnel."""
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
 
 async def read_all(body: AnyBody, limit: int) -> bytes:
