@@ -36,11 +36,16 @@ class Trimmer:
     def __init__(self) -> None:
         self._floor = 0
         self._busy = 0.0
+        self._is_follow_up = False
 
     def is_due(self, resident: int, busy: float, seconds: float) -> bool:
         """Whether to trim, having used ``busy`` seconds of CPU in all, ``seconds`` after the last look."""
         share, self._busy = (busy - self._busy) / seconds, busy
-        return share < IDLE_SHARE and resident > self._floor * GROWN
+        has_grown = resident > self._floor * GROWN
+        if share >= IDLE_SHARE or not (has_grown or self._is_follow_up):
+            return False
+        self._is_follow_up = has_grown  # once more: connections of the burst are still closing
+        return True
 
     def trimmed(self, resident: int) -> None:
         """Note what stayed."""

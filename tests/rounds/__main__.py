@@ -52,6 +52,7 @@ class Rounds:
             Follower(url, random.Random(seed * 100 + number)) for number in range(FOLLOWERS)
         ]
         self.head = 0
+        self.good = 0
         self.answers: Counter[int] = Counter()
         self.promised = 0
 
@@ -83,7 +84,6 @@ class Rounds:
         self.faults = faults
         following = [asyncio.ensure_future(follower.follow()) for follower in self.followers]
         names, dice = sorted(faults), random.Random(self.seed)
-        good = 0
         try:
             for number in range(count):
                 name = dice.choice(names)
@@ -93,12 +93,12 @@ class Rounds:
                     print(figures_of(self.deployment))
                     print(self.deployment.logs(40))
                     break
-                good += 1
+                self.good += 1
         finally:
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
-        return good
+        return self.good
 
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
@@ -140,7 +140,11 @@ def run(options: argparse.Namespace) -> tuple[int, dict]:
         if options.fault:
             faults = {name: fault for name, fault in faults.items() if options.fault in name}
         started = time.monotonic()
-        good = asyncio.run(rounds.run(options.rounds, options.seconds, faults))
+        try:
+            asyncio.run(rounds.run(options.rounds, options.seconds, faults))
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        good = rounds.good
         starts = sum(member.starts for member in deployment.members.values())
         return good, {
             "topology": options.topology, "content": options.content, "seed": options.seed,

@@ -12,6 +12,8 @@ def test_memory_is_given_back_when_it_has_grown_and_the_process_is_idle():
     assert not trimmer.is_due(150 * MIB, 3.1, 5.0), "busy"
     assert trimmer.is_due(150 * MIB, 3.2, 5.0)
     trimmer.trimmed(149 * MIB)
+    assert trimmer.is_due(150 * MIB, 3.3, 5.0), "once more: the last connections have closed now"
+    trimmer.trimmed(149 * MIB)
     assert not trimmer.is_due(150 * MIB, 3.3, 5.0), "what stayed is in use"
 
 
