@@ -13,6 +13,9 @@ import os
 
 _DESCRIPTORS = "/proc/self/fd"
 
+LOOK = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC
+"""Opens a name without opening what it names, where the system can (Linux)."""
+
 
 def join(root: str, path: str) -> str:
     """Return the file name for the clean path ``path`` (absolute, ``/`` separated) below ``root``."""
@@ -21,7 +24,7 @@ def join(root: str, path: str) -> str:
 
 def is_beneath(root: str, name: str, descriptor: int) -> bool:
     """Whether the open file lies below ``root``; both are taken as they really are, links resolved."""
-    real_root = os.path.realpath(root)
+    real_root = _real(root)
     try:
         real = os.readlink(f"{_DESCRIPTORS}/{descriptor}")
     except OSError:
@@ -39,7 +42,7 @@ def status_beneath(root: str, name: str) -> os.stat_result | None:
     below the root.
     """
     try:
-        descriptor = os.open(name, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(name, LOOK)
     except (OSError, ValueError):  # not there, not allowed, or no name at all (a NUL in it)
         return None
     try:
@@ -48,3 +51,15 @@ def status_beneath(root: str, name: str) -> os.stat_result | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def _real(name: str) -> str:
+    """Return where ``name`` leads; three system calls, ``realpath`` makes one for each folder and link."""
+    try:
+        descriptor = os.open(name, LOOK)
+        try:
+            return os.readlink(f"{_DESCRIPTORS}/{descriptor}")
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return os.path.realpath(name)
