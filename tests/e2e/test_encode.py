@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 
 import pycurl
@@ -88,6 +89,24 @@ def test_a_file_that_was_compressed_before_comes_as_it_is(ask) -> None:
     answer = ask("/packed.html", "br, gzip")
     assert (answer.headers["content-encoding"], answer.body) == ("br", b"brotli")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_an_event_comes_before_the_next_one_happens(platform: Platform) -> None:
+    connection = platform.secure.connect()
+    connection.request(
+        "GET", "/app/events", headers={"Host": "localhost", "Accept-Encoding": "gzip"}
+    )
+    response = connection.getresponse()
+    reader = zlib.decompressobj(31)
+    told = b""
+    while not told.endswith(b"\n\n"):
+        told += reader.decompress(response.read1())
+    assert (response.headers["content-encoding"], told) == ("gzip", b"data: first\n\n")
+    for upstream in platform.upstreams:
+        upstream.get("/go-on")
+    assert reader.decompress(response.read()) == b"data: second\n\n"
+    assert reader.eof
+    connection.close()
 
 
 def test_who_takes_no_coding_gets_none(ask) -> None:

@@ -1,6 +1,6 @@
 """Upstreams for end-to-end tests: small real servers, in threads of the test process or in containers.
 
-``python upstreams.py NAME PORT`` runs one; ``/control/ill`` and ``/control/well`` set its health.
+``python upstreams.py NAME PORT`` runs one; ``/control/ill`` and ``/control/well`` set its health, ``/go-on`` ends the wait of ``/events``.
 """
 
 import json
@@ -16,19 +16,25 @@ class Upstream:
     def __init__(self, name: str, host: str = "127.0.0.1", port: int = 0) -> None:
         self.name = name
         self.is_healthy = True
+        self.goes_on = threading.Event()
         upstream = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                self._answer(b"")
+                if self.path == "/events":
+                    self._tell_events()
+                else:
+                    self._answer(b"")
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("content-length", 0))
                 self._answer(self.rfile.read(length))
 
             def _answer(self, body: bytes) -> None:
+                if self.path == "/go-on":
+                    upstream.goes_on.set()
                 if self.path.startswith("/control/"):
                     upstream.is_healthy = self.path == "/control/well"
                     status, text = 200, b"done"
@@ -52,6 +58,17 @@ class Upstream:
                 self.send_header("content-length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
+
+            def _tell_events(self) -> None:
+                """One event at once, the other when told to."""
+                self.close_connection = True
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                self.wfile.write(b"data: first\n\n")
+                if upstream.goes_on.wait(60):
+                    self.wfile.write(b"data: second\n\n")
 
             def log_message(self, *_: object) -> None:
                 """Say nothing: the platform's logs are what a failure needs."""
