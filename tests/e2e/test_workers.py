@@ -10,8 +10,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pycurl
 import pytest
 
+from quantum.testing.certificates import make_certificates
 from quantum.testing.client import Site
 from quantum.testing.topology import Deployment, descendants, free_port
 
@@ -174,3 +176,49 @@ def test_a_port_that_is_taken_ends_the_start(tmp_path):
     with socket.create_server(("127.0.0.1", crew.http)), pytest.raises(TimeoutError) as caught:
         crew.deployment.__enter__()
     assert "Address already in use" in str(caught.value)
+
+
+def test_every_worker_names_http_3_and_one_speaks_it_also_after_a_death(crew, tmp_path):
+    chain, key, _ = make_certificates(tmp_path, ["localhost"])
+    document = crew.document("over TLS")
+    document["apps"]["http"]["servers"]["secure"] = {
+        "listen": [f"127.0.0.1:{crew.https}"],
+        "automatic_https": {"disable": True},
+        "tls_connection_policies": [{}],
+        "routes": [{"handle": [{"handler": "static_response", "body": "over TLS"}]}],
+    }
+    files = [{"certificate": str(chain), "key": str(key)}]
+    document["apps"]["tls"] = {"certificates": {"load_files": files}}
+    assert crew.load(document).status == 200
+    named = Counter(curl(crew.https, pycurl.CURL_HTTP_VERSION_1_1) for _ in range(16))
+    assert named == {f'h3=":{crew.https}"; ma=2592000': 16}
+    assert [curl(crew.https, HTTP_3_ONLY) for _ in range(8)] == [""] * 8
+    for worker in crew.workers():
+        os.kill(worker["pid"], signal.SIGKILL)
+    wait_for(lambda: speaks_h3(crew.https))
+
+
+HTTP_3_ONLY = 31  # CURL_HTTP_VERSION_3ONLY
+
+
+def speaks_h3(port):
+    try:
+        return curl(port, HTTP_3_ONLY) == ""
+    except pycurl.error:
+        return False
+
+
+def curl(port, version):
+    """The Alt-Svc of an answer, "" for none."""
+    fields, handle = [], pycurl.Curl()
+    handle.setopt(pycurl.URL, f"https://localhost:{port}/")
+    handle.setopt(pycurl.RESOLVE, [f"localhost:{port}:127.0.0.1"])
+    handle.setopt(pycurl.HTTP_VERSION, version)
+    handle.setopt(pycurl.SSL_VERIFYPEER, 0)
+    handle.setopt(pycurl.HEADERFUNCTION, lambda line: fields.append(line.decode().strip()))
+    handle.setopt(pycurl.WRITEFUNCTION, len)
+    handle.setopt(pycurl.TIMEOUT, 10)
+    handle.perform()
+    assert handle.getinfo(pycurl.RESPONSE_CODE) == 200
+    named = [line.partition(": ")[2] for line in fields if line.lower().startswith("alt-svc:")]
+    return named[0] if named else ""
