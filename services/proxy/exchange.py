@@ -136,7 +136,7 @@ async def attempt(
 ) -> Response:
     """Send ``outgoing`` to ``member`` and return the answer, whose body may still be streaming.
 
-    Raises UpstreamFailed, or what broke the request's own body (ClientGone, BodyAborted). ``send`` puts
+    Raises UpstreamFailed, or what broke the request's own body (ClientGone, BodyAborted, HttpError). ``send`` puts
     the request on a connection, by ``begin``.
     """
     lease = Lease(member)
@@ -203,7 +203,7 @@ async def _send_body(connection: Connection, body: Body, framing: Framing | None
         if framing is not None:
             await connection.write(framing[1](body.trailers or ()))
         connection.sending(False)
-    except (BodyAborted, ClientGone) as error:
+    except (BodyAborted, ClientGone, HttpError) as error:  # HttpError: too slow, or too large
         connection.fail(error)
     except UpstreamFailed:
         return  # the upstream took no more; whether it answered is the connection's to tell

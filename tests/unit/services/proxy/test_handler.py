@@ -87,13 +87,14 @@ async def test_a_streamed_body_of_unknown_length_is_sent_in_chunks_with_its_trai
     assert len(bench.wires) == 1
 
 
-async def test_a_body_that_breaks_off_ends_the_request_and_the_connection(bench, ask):
+@pytest.mark.parametrize("failure", [BodyAborted("client reset"), HttpError(408), HttpError(413)])
+async def test_a_body_that_breaks_off_ends_the_request_and_the_connection(bench, ask, failure):
     await bench.use()
     body = StreamBody(10)
     task = await bench.start(ask("PUT", "/p", body))
     body.feed(b"one")
-    body.fail(BodyAborted("client reset"))
-    with pytest.raises(BodyAborted):
+    body.fail(failure)
+    with pytest.raises(type(failure)):
         await task
     await settle()
     assert bench.wires[0].is_closed
