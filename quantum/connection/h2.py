@@ -27,9 +27,13 @@ from quantum.wire.h2 import (
     H2StreamGone,
     last_words,
 )
+from quantum.wire.mux.codec import MuxCodec
 
 WRITE_BYTES = 256 * 1024
 """The most that is serialized before the socket is asked whether it keeps up."""
+
+Codec = H2Codec | MuxCodec
+"""What a connection speaks: HTTP/2, or the frames of the hop."""
 
 _log = structlog.get_logger("quantum.connection")
 
@@ -191,8 +195,9 @@ class H2Connection(asyncio.Protocol, H2Sink):
         role: Literal["client", "server"],
         settings: H2Settings,
         loop: asyncio.AbstractEventLoop,
+        make_codec: type[Codec] = H2Codec,
     ) -> None:
-        self.codec = H2Codec(role, settings, self)
+        self.codec: Codec = make_codec(role, settings, self)
         self.loop = loop
         self.is_lost = False
         self.is_reading = False

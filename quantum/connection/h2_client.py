@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from quantum.connection.h2 import (
+    Codec,
     H2Connection,
     H2Stream,
     field_value,
@@ -23,7 +24,7 @@ from quantum.errors import BodyAborted, QuantumError
 from quantum.http.body import HIGH_WATER, AnyBody, discard
 from quantum.replies import Reply
 from quantum.tasks import drive
-from quantum.wire.h2 import CANCEL, REFUSED_STREAM, Fields, H2Failure, H2Settings
+from quantum.wire.h2 import CANCEL, REFUSED_STREAM, Fields, H2Codec, H2Failure, H2Settings
 
 PING_SECONDS = 10.0
 """A connection that was silent that long is asked for a sign of life, and given up after as long
@@ -124,9 +125,10 @@ class H2Client(H2Connection):
         loop: asyncio.AbstractEventLoop,
         on_lost: Callable[[H2Client], None] | None = None,
         silence: float = PING_SECONDS,
+        make_codec: type[Codec] = H2Codec,
     ) -> None:
         """``silence`` is how long (s) the peer may say nothing before it is asked for a sign of life."""
-        super().__init__("client", settings, loop)
+        super().__init__("client", settings, loop, make_codec)
         self._silence = silence
         self._on_lost = on_lost
         self._streams: dict[int, ClientStream] = {}
@@ -206,9 +208,10 @@ class H2Client(H2Connection):
 
         The caller waits for ``head`` and resets the stream when it gives up.
         """
-        stream = self._open(fields, not body, on_informational)
-        if body:
-            self._start_sending(stream, body)
+        if body.__class__ is bytes and len(body) <= HIGH_WATER:
+            return self._open(fields, True, on_informational, body)
+        stream = self._open(fields, False, on_informational)
+        stream.sender = drive(stream.send(body), self.loop)
         return stream
 
     async def connect(
@@ -237,24 +240,27 @@ class H2Client(H2Connection):
     # One request.
 
     def _open(
-        self, fields: Fields, ended: bool, on_informational: OnInformational | None
+        self,
+        fields: Fields,
+        ended: bool,
+        on_informational: OnInformational | None,
+        body: bytes = b"",
     ) -> ClientStream:
-        if not self.is_usable:
+        if self.is_lost or self._is_leaving:
             raise RequestFailed("the connection is closing", was_processed=False)
         try:
-            stream_id = self.codec.request(fields, ended)
+            stream_id = self.codec.request(fields, ended, body)
         except H2Failure as failure:
+            if not self.codec.takes_requests:
+                self.leave()  # the numbers of streams are used up: others open another connection
             raise RequestFailed(str(failure), was_processed=False) from failure
         stream = self._streams[stream_id] = ClientStream(self, stream_id, on_informational)
         stream.is_ended = ended
+        if body:
+            stream.sent = len(body)
+            self.body_bytes += stream.sent
         self.wake()
         return stream
-
-    def _start_sending(self, stream: ClientStream, body: AnyBody) -> None:
-        if isinstance(body, bytes) and len(body) <= HIGH_WATER:
-            stream.end(body)
-        else:
-            stream.sender = drive(stream.send(body), self.loop)
 
     async def _wait_for_head(self, stream: ClientStream, deadline: float | None) -> Fields:
         timer = None if deadline is None else self.loop.call_at(deadline, stream.expire)
@@ -307,6 +313,20 @@ class H2Client(H2Connection):
             stream.open_body(None)
         stream.fields = fields
         self._answered.append(stream)
+
+    def answer_received(self, stream_id: int, fields: Fields, body: bytes) -> None:
+        """Take an answer that is all here; its stream is over."""
+        stream = self._streams.pop(stream_id, None)
+        if stream is None:
+            return
+        stream.whole = body
+        stream.fields = fields
+        stream.is_closed = True
+        self._answered.append(stream)
+        if self._slots:
+            self._grant_slots()
+        if self._is_leaving:
+            self._close_if_done()
 
     def batch_received(self) -> None:
         """Hand heads to those who wait for them."""

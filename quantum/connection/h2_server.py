@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from quantum.connection.h2 import H2Connection, H2Stream, field_value, length_of, trailers_of
+from quantum.connection.h2 import Codec, H2Connection, H2Stream, field_value, length_of, trailers_of
 from quantum.connection.h2_tunnel import H2Tunnel
 from quantum.errors import BodyAborted, ClientGone, HttpError
 from quantum.http.body import HIGH_WATER, AnyBody, discard
@@ -28,6 +28,7 @@ from quantum.wire.h2 import (
     INTERNAL_ERROR,
     NO_ERROR,
     Fields,
+    H2Codec,
     H2Failure,
     H2Settings,
     H2StreamGone,
@@ -61,11 +62,15 @@ class ServerStream(H2Stream):
     """One request and its answer."""
 
     __slots__ = (
-        "_fields", "_is_head_sent", "_resets_when_sent", "began", "is_tunnel", "server", "task",
+        "_fields", "_is_head_sent", "_resets_when_sent", "_whole", "began", "is_tunnel", "server", "task",
     )  # fmt: skip
 
-    def __init__(self, server: H2Server, stream_id: int, fields: Fields) -> None:
+    def __init__(
+        self, server: H2Server, stream_id: int, fields: Fields, whole: bytes = b""
+    ) -> None:
+        """``whole``: the body, if it came with the head."""
         super().__init__(server, stream_id)
+        self._whole = whole
         self.server = server
         self.task: Carried | asyncio.Task[None] | None = None
         self._fields = fields
@@ -82,10 +87,11 @@ class ServerStream(H2Stream):
 
     def begin(self) -> None:
         """Start the handler; a body that came with its head is bytes."""
-        body: AnyBody = b""
+        body: AnyBody = self._whole
         if self.body is not None and not self.is_tunnel:
             whole = self.body.take_all()
             body = self.body if whole is None else whole
+        self._whole = b""
         self.task = carry(self._run(body), self.server.loop)
 
     async def _run(self, body: AnyBody) -> None:
@@ -164,11 +170,9 @@ class ServerStream(H2Stream):
         if not body or _has_no_body(request, response):
             self._send_head(request, response, ended=True)
         else:
-            self._send_head(request, response, ended=False)
-            self.is_ended = True
+            self._send_head(request, response, ended=True, body=body)
             self.sent += len(body)
             self.server.body_bytes += len(body)
-            self.server.codec.send_data(self.id, body, True)
 
     async def _switch(self, request: Request | None, response: Response) -> None:
         """Run the tunnel; it ends with its function."""
@@ -181,12 +185,15 @@ class ServerStream(H2Stream):
             self.reset(CANCEL)
         self.end()
 
-    def _send_head(self, request: Request | None, response: Response, *, ended: bool) -> None:
-        fields = self.server.application.head(request, response)
+    def _send_head(
+        self, request: Request | None, response: Response, *, ended: bool, body: bytes = b""
+    ) -> None:
+        server = self.server
+        fields = server.application.head(request, response)
         self._is_head_sent = True
         self.is_ended = ended
-        self.server.codec.respond(self.id, fields, ended)
-        self.server.wake()
+        server.codec.respond(self.id, fields, ended, body)
+        server.wake()
 
     def _inform(self, status: int, headers: Headers) -> None:
         if self._is_head_sent or self.is_closed:
@@ -235,8 +242,9 @@ class H2Server(H2Connection):
         settings: H2Settings,
         loop: asyncio.AbstractEventLoop,
         on_lost: Callable[[H2Server], None] | None = None,
+        make_codec: type[Codec] = H2Codec,
     ) -> None:
-        super().__init__("server", settings, loop)
+        super().__init__("server", settings, loop, make_codec)
         self.application = application
         self._settings = settings
         self._on_lost = on_lost
@@ -249,9 +257,11 @@ class H2Server(H2Connection):
 
     # What the codec says.
 
-    def request_received(self, stream_id: int, fields: Fields, ended: bool) -> None:
+    def request_received(
+        self, stream_id: int, fields: Fields, ended: bool, body: bytes = b""
+    ) -> None:
         """Prepare a request; it starts when all that came with it is here."""
-        stream = self._streams[stream_id] = ServerStream(self, stream_id, fields)
+        stream = self._streams[stream_id] = ServerStream(self, stream_id, fields, body)
         if not ended:
             stream.expect_body()
         self._fresh.append(stream)

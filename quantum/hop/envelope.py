@@ -1,29 +1,30 @@
 """What travels with a request between processes, and how it is spelled.
 
-A hop request is an HTTP/2 request with the fields of the Request, and before them the hop's own:
+A hop request is a head of ``quantum.wire.mux`` whose first two fields are the hop's:
 
-- ``quantum-token``      the deployment's secret
-- ``quantum-handler``    "room revision path": who answers
-- ``quantum-request-id`` follows the request through every log
-- ``quantum-facts``      the client's connection as JSON: true addresses, scheme, TLS, server
+- (``method scheme authority target version id``, the lead: the deployment's token and "room revision path",
+  who answers)
+- (the client's connection as JSON: true addresses, scheme, TLS, server; marks: ``%`` the line is quoted,
+  ``+`` rare fields follow, ``?`` only whether the handler is there is asked)
+
+Rare fields:
+
 - ``quantum-deadline``   seconds left (absent: none)
 - ``quantum-client-ip``  when trusted proxies made it another than the peer's
-- ``quantum-version``    when it is not HTTP/1.1
-- ``quantum-method``     of an upgrade, and of the methods HTTP/2 gives another meaning
-- ``quantum-target``     a target that ``:path`` cannot carry
 - ``quantum-original``   the target before the first rewrite, as JSON
 - ``quantum-vars``       variables that are JSON
+- ``:protocol``          what an upgrade asks for
+- ``content-length``     of a body that follows in pieces
 
-A hop response has ``quantum-error`` ("status reason") for an HttpError, ``quantum-retry`` when the
-room lacks the revision yet, ``quantum-status`` for 101, ``quantum-close`` for an answer that ends the connection,
-``quantum-note`` for one that routes shall handle.
+Then come the fields of the Request. A hop response has ``:status`` first, then ``quantum-error``
+("status reason") for an HttpError, ``quantum-retry`` when the room lacks the revision yet, ``quantum-status``
+for 101, ``quantum-close`` for an answer that ends the connection, ``quantum-note`` for one that routes shall handle.
 Fields of that prefix in a client's request, or in a handler's response, never travel.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -35,27 +36,23 @@ from quantum.http.body import AnyBody
 from quantum.http.headers import Field, Headers
 from quantum.http.message import ConnectionFacts, Request, Response
 from quantum.wire.h1.head import SECRET_FIELDS
-from quantum.wire.h2 import Fields, never_indexed
+from quantum.wire.h2 import Fields
 
 PREFIX = b"quantum-"
-TOKEN = b"quantum-token"
-HANDLER = b"quantum-handler"
 ERROR = b"quantum-error"
 RETRY = b"quantum-retry"
-PROBE = b"quantum-probe"
 NOTE = b"quantum-note"
-_ID = b"quantum-request-id"
+PROBE = "?"
+"""The mark of a request that only asks whether its handler is there."""
+_QUOTED, _RARE = "%", "+"
 
 _FORBIDDEN = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
 )
-"""Fields of one connection: HTTP/2 refuses a message with them (RFC 9113 §8.2.2)."""
+"""Fields of one connection: they mean nothing on the next (RFC 9110 §7.6.1)."""
 _TRAILERS = (b"te", b"trailers")
-"""The one value of TE that HTTP/2 allows; servers of gRPC insist on it."""
+"""The one value of TE that travels; servers of gRPC insist on it."""
 _BLANKS = frozenset((b" ", b"\t"))
-_PLAIN_TARGET = re.compile(r"/[!-~]*")
-_PLAIN_AUTHORITY = re.compile(r"[!-~]*")
-_PLAIN_METHOD = re.compile(r"[A-Z]+")
 
 
 class Address(NamedTuple):
@@ -65,9 +62,9 @@ class Address(NamedTuple):
     revision: str
     path: str
 
-    def field(self) -> Field:
-        """Return its field."""
-        return (HANDLER, _text(f"{self.room} {self.revision} {self.path}"))
+    def lead(self, token: str) -> bytes:
+        """Return what a request for it begins with, in a deployment of this token."""
+        return token.encode() + b" " + _text(f"{self.room} {self.revision} {self.path}")
 
 
 def _text(value: str) -> bytes:
@@ -82,7 +79,7 @@ _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 
 
 class _Travelling(dict[Field, Field | None]):
-    """A message's field -> the field as it travels: without the blanks that HTTP/2 refuses, or None."""
+    """A message's field -> the field as it travels: without blanks around its value, or None."""
 
     def __missing__(self, field: Field) -> Field | None:
         name, value = field
@@ -112,56 +109,37 @@ def _travels(fields: Iterable[Field]) -> list[Field]:
 # Requests, at the near end.
 
 
-_SCHEMES = {name: (b":scheme", name.encode()) for name in ("http", "https")}
-
-
-def request_fields(request: Request, lead: list[Field], now: float) -> list[Field]:
-    """Return the head of a hop request; ``lead`` has the token and the handler, ``now`` loop time."""
-    method, target, authority, facts = (
-        request.method, request.target, request.authority, request.connection,
+def request_fields(request: Request, lead: bytes, now: float, marks: str = "") -> list[Field]:
+    """Return the head of a hop request; ``lead`` has the token and the handler, ``now`` is loop time."""
+    parts = (
+        request.method, request.scheme, request.authority, request.target, request.version, request.id,
     )  # fmt: skip
-    is_target_plain = target == "/" or _PLAIN_TARGET.fullmatch(target) is not None
-    fields: list[Field] = [
-        _METHODS.get(method) or _method(method),
-        _SCHEMES.get(request.scheme) or (b":scheme", request.scheme.encode()),
-        (b":authority", authority.encode() if _PLAIN_AUTHORITY.fullmatch(authority) else b""),
-        (b":path", target.encode() if is_target_plain else b"/"),
-        *lead,
-        (b"quantum-facts", facts.encoded or _encoded_facts(facts)),
-        never_indexed(_ID, request.id.encode()),
+    line = " ".join(parts)
+    if not line.isascii() or not line.isprintable() or line.count(" ") != len(parts) - 1:
+        line = b" ".join(map(_text, parts)).decode()
+        marks += _QUOTED
+    facts, body = request.connection, request.body
+    rare: list[Field] = []
+    if not is_usual(request) or body.__class__ is not bytes:
+        rare = _rare_fields(request, now)
+        marks += _RARE
+    return [
+        (line.encode(), lead),
+        (facts.encoded or _encoded_facts(facts), marks.encode()),
+        *rare,
+        *_travels(request.headers.fields),
     ]
-    if request.upgrade is not None:
-        fields[0] = (b":method", b"CONNECT")
-        fields.insert(1, (b":protocol", request.upgrade.encode()))
-    if request.upgrade is not None or fields[0][1] != method.encode():
-        fields.append((b"quantum-method", _text(method)))
-    if not is_target_plain:
-        fields.append((b"quantum-target", _text(target)))
-    if request.client_ip is not facts.peer[0] or not is_usual(request):
-        _add_rare(fields, request, now)
-    fields += _travels(request.headers.fields)
-    body = request.body
-    if body.__class__ is not bytes:
-        _add_length(fields, request.headers, body)
-    return fields
 
 
 def is_usual(request: Request) -> bool:
-    """Whether a request has none of what travels rarely."""
+    """Whether a request has none of what travels rarely, but for its body."""
     return (
         request.deadline is None
         and request.original is None
-        and request.version == "HTTP/1.1"
+        and request.upgrade is None
         and not request.has_vars
+        and request.client_ip == request.connection.peer[0]
     )
-
-
-def _method(method: str) -> Field:
-    is_plain = _PLAIN_METHOD.fullmatch(method) is not None and method != "CONNECT"
-    return b":method", method.encode() if is_plain else b"POST"
-
-
-_METHODS = {name: _method(name) for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")}
 
 
 def _add_length(fields: list[Field], headers: Headers, body: AnyBody) -> None:
@@ -170,18 +148,21 @@ def _add_length(fields: list[Field], headers: Headers, body: AnyBody) -> None:
         fields.append((b"content-length", b"%d" % body.length))
 
 
-def _add_rare(fields: list[Field], request: Request, now: float) -> None:
+def _rare_fields(request: Request, now: float) -> list[Field]:
+    fields: list[Field] = []
     if request.deadline is not None:
         left = max(0.0, request.deadline - now)
-        fields.append(never_indexed(b"quantum-deadline", b"%.3f" % left))
+        fields.append((b"quantum-deadline", b"%.3f" % left))
     if request.client_ip != request.connection.peer[0]:
         fields.append((b"quantum-client-ip", request.client_ip.encode()))
-    if request.version != "HTTP/1.1":
-        fields.append((b"quantum-version", request.version.encode()))
     if request.original is not None:
         fields.append((b"quantum-original", json.dumps(request.original).encode()))
     if request.has_vars:
         fields.append((b"quantum-vars", _json_part(request.vars)))
+    if request.upgrade is not None:
+        fields.append((b":protocol", request.upgrade.encode()))
+    _add_length(fields, request.headers, request.body)
+    return fields
 
 
 def _json_part(variables: dict[str, Any]) -> bytes:
@@ -209,13 +190,7 @@ def _encoded_facts(facts: ConnectionFacts) -> bytes:
 
 
 def split_fields(fields: Fields) -> tuple[dict[bytes, bytes], list[Field]]:
-    """Part a head into the hop's fields with the pseudo fields, and the message's own."""
-    count = _COMMON_FIELDS
-    if len(fields) >= count and fields[count - 1][0] == _ID:
-        if len(fields) == count:
-            return dict(fields), []
-        if not fields[count][0].startswith(PREFIX):
-            return dict(fields[:count]), list(fields[count:])
+    """Part fields into the hop's with the pseudo fields, which come first, and the message's own."""
     envelope: dict[bytes, bytes] = {}
     for index, (name, value) in enumerate(fields):
         if not name.startswith((PREFIX, b":")):
@@ -224,52 +199,51 @@ def split_fields(fields: Fields) -> tuple[dict[bytes, bytes], list[Field]]:
     return envelope, []
 
 
-def open_request(
-    envelope: dict[bytes, bytes], fields: list[Field], body: AnyBody, facts: FactsCache, now: float
-) -> Request:
+def lead_of(fields: Fields) -> bytes:
+    """Return what a head says of the deployment and the handler; nothing where it is none of the hop's."""
+    return fields[0][1] if len(fields) > 1 else b""
+
+
+def is_probe(fields: Fields) -> bool:
+    """Whether only the handler's presence is asked for."""
+    return b"?" in fields[1][1]
+
+
+def open_request(fields: Fields, body: AnyBody, facts: FactsCache, now: float) -> Request:
     """Return the request as the near end had it; HttpError 400 for an envelope that is none."""
     try:
-        path, mark, query = envelope[b":path"].decode().partition("?")
+        encoded, marks = fields[1]
+        parts = fields[0][0].decode().split(" ")
+        own = list(fields[2:])
+        envelope: dict[bytes, bytes] = {}
+        if marks:
+            if b"%" in marks:
+                parts = [_plain(part.encode()) for part in parts]
+            if b"+" in marks:
+                envelope, own = split_fields(own)
+                own = [f for f in own if f[0] != b"content-length"]  # the body's to say
+        method, scheme, authority, target, version, request_id = parts
+        path, mark, query = target.partition("?")
         request = Request(
-            envelope[b":method"].decode(),
-            envelope[b":scheme"].decode(),
-            envelope.get(b":authority", b"").decode(),
-            path,
-            query if mark else None,
-            # The length is the body's to say.
-            Headers([f for f in fields if f[0] != b"content-length"] if fields else None),
-            body,
-            facts.get(envelope[b"quantum-facts"]),
-            "HTTP/1.1",
-            now,
-        )
-        request.id = envelope[_ID].decode()
-        if len(envelope) > _COMMON_FIELDS:
+            method, scheme, authority, path, query if mark else None, Headers(own), body,
+            facts.get(encoded), version, now,
+        )  # fmt: skip
+        request.id = request_id
+        if envelope:
             _open_rare(request, envelope, now)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise HttpError(400, f"not an envelope of the hop: {error!r}") from error
     return request
 
 
-_COMMON_FIELDS = 8
-"""Four pseudo fields, token, handler, facts, id: what every request has."""
-
-
 def _open_rare(request: Request, envelope: dict[bytes, bytes], now: float) -> None:
     get = envelope.get
-    if (method := get(b"quantum-method")) is not None:
-        request.method = _plain(method)
-    if (target := get(b"quantum-target")) is not None:
-        path, mark, query = _plain(target).partition("?")
-        request.path, request.query = path, query if mark else None
     if (protocol := get(b":protocol")) is not None:
         request.upgrade = protocol.decode()
     if (left := get(b"quantum-deadline")) is not None:
         request.deadline = now + float(left)
     if (client_ip := get(b"quantum-client-ip")) is not None:
         request.client_ip = client_ip.decode()
-    if (version := get(b"quantum-version")) is not None:
-        request.version = version.decode()
     if (original := get(b"quantum-original")) is not None:
         former, path, query = json.loads(original)
         request.original = (former, path, query)
@@ -277,12 +251,13 @@ def _open_rare(request: Request, envelope: dict[bytes, bytes], now: float) -> No
         request.vars.update(json.loads(variables))
 
 
-def parse_address(value: bytes) -> Address:
-    """Return the handler that a field names; HttpError 400 when it names none."""
-    parts = _plain(value).split(" ", 2)
+def parse_lead(lead: bytes) -> tuple[bytes, Address]:
+    """Return the token and the handler that a lead names; HttpError 400 when it names none."""
+    token, _, handler = lead.partition(b" ")
+    parts = _plain(handler).split(" ", 2)
     if len(parts) != 3:
         raise HttpError(400, "no handler is named")
-    return Address(*parts)
+    return token, Address(*parts)
 
 
 # Responses.

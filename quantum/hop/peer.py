@@ -9,6 +9,7 @@ from quantum.errors import QuantumError
 from quantum.hop.address import split_host, unix_path
 from quantum.hop.server import TRUSTED
 from quantum.tasks import TaskSet
+from quantum.wire.mux.codec import MuxCodec
 
 MAX_CONNECTIONS = 64
 """Per process. Another is opened only when none has a free stream; with 512 streams each they carry more
@@ -32,7 +33,7 @@ class Peer:
     def __init__(self, address: str, tasks: TaskSet) -> None:
         self.address = address
         self.known: set[bytes] = set()
-        """Handlers (their fields) that this process has answered for: no probe is needed."""
+        """Handlers (their leads) that this process has answered for: no probe is needed."""
         self._tasks = tasks
         self._connections: list[H2Client] = []
         self._opening: asyncio.Task[H2Client | OSError] | None = None
@@ -82,7 +83,7 @@ class Peer:
 
     async def _open(self) -> H2Client | OSError:
         loop = asyncio.get_running_loop()
-        client = H2Client(TRUSTED, loop, self._lost, SILENCE_SECONDS)
+        client = H2Client(TRUSTED, loop, self._lost, SILENCE_SECONDS, MuxCodec)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 path = unix_path(self.address)

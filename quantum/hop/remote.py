@@ -15,7 +15,6 @@ from quantum.hop.directory import Directory
 from quantum.hop.envelope import (
     PREFIX,
     PROBE,
-    TOKEN,
     Address,
     RevisionLackingError,
     open_response,
@@ -24,7 +23,7 @@ from quantum.hop.envelope import (
 from quantum.hop.handed_back import HandedBack
 from quantum.hop.peer import Peer, UnreachableError
 from quantum.http.body import AnyBody, discard
-from quantum.http.headers import Field, Headers
+from quantum.http.headers import Headers
 from quantum.http.message import ByteStream, Request, Response, SendInformational
 from quantum.wire.h2 import CANCEL, Fields
 
@@ -88,8 +87,7 @@ class RemoteHandler:
         self._directory = directory
         self._address = address
         self._metrics = metrics
-        self._field = address.field()
-        self._lead: list[Field] = [(TOKEN, token.encode()), self._field]
+        self._lead = address.lead(token)
 
     async def handle(self, request: Request) -> Response:
         """Send the request to a process of the room and return its response.
@@ -112,7 +110,7 @@ class RemoteHandler:
             try:
                 return await self._try(peer, request)
             except RevisionLackingError:
-                peer.known.discard(self._field[1])
+                peer.known.discard(self._lead)
                 patience = patience or _Patience(request.deadline)
                 await self._wait_for_revision(request, patience)
             except UnreachableError:
@@ -173,7 +171,7 @@ class RemoteHandler:
         """Send a request whose connection, body, tunnel or deadline asks for more than one wait."""
         if connection is None:
             connection = await peer.connect()
-        key = self._field[1]
+        key = self._lead
         if isinstance(request.body, bytes):
             response = await self._exchange(connection, request)
         else:
@@ -204,14 +202,13 @@ class RemoteHandler:
             response = Response(int(fields[0][1]), Headers(list(fields[1:])), body)
         else:
             response = await _response(fields, body)
-        peer.known.add(self._field[1])
+        peer.known.add(self._lead)
         return response
 
     async def _probe(self, connection: H2Client, request: Request) -> None:
         """Ask whether the handler is there; RevisionLackingError when it is not yet."""
-        fields = request_fields(request, [*self._lead, (PROBE, b"1")], connection.loop.time())
-        own = [f for f in fields if f[0] != b"content-length"]
-        answer = await connection.request(own, deadline=request.deadline)
+        fields = request_fields(request, self._lead, connection.loop.time(), PROBE)
+        answer = await connection.request(fields, deadline=request.deadline)
         await discard(answer.body)
         open_response(answer.fields)
 

@@ -11,22 +11,21 @@ from quantum.connection.h2_server import H2Server, Handle
 from quantum.errors import HttpError
 from quantum.hop.address import listen, remove_socket
 from quantum.hop.envelope import (
-    HANDLER,
-    PROBE,
-    TOKEN,
     Address,
     RevisionLackingError,
     error_fields,
+    is_probe,
+    lead_of,
     open_request,
-    parse_address,
+    parse_lead,
     response_fields,
-    split_fields,
 )
 from quantum.hop.facts import FactsCache
 from quantum.hop.resolve import HandlerTable
 from quantum.http.body import AnyBody
 from quantum.http.message import Request, Response
 from quantum.wire.h2 import Fields, H2Settings
+from quantum.wire.mux.codec import MuxCodec
 
 MAX_STREAMS = 512
 """Requests at once on one connection: a busy edge opens a few connections before it waits."""
@@ -83,7 +82,7 @@ class HopServer:
     def make_connection(self) -> H2Server:
         """Return the protocol for one more connection."""
         loop = self._loop = asyncio.get_running_loop()
-        connection = H2Server(self, TRUSTED, loop, on_lost=self._connections.discard)
+        connection = H2Server(self, TRUSTED, loop, self._connections.discard, MuxCodec)
         self._connections.add(connection)
         return connection
 
@@ -106,25 +105,25 @@ class HopServer:
 
     def accept(self, fields: Fields, body: AnyBody) -> tuple[Request, Handle]:
         """Open an envelope and find its handler; HttpError 502 for a wrong token, 404 or "revision lacking"."""
-        envelope, own = split_fields(fields)
-        if not hmac.compare_digest(envelope.get(TOKEN, b""), self._token):
-            _log.warning("hop_token_refused")
-            raise HttpError(502, "the token is not this deployment's")
-        room, revision, path = self._address(envelope.get(HANDLER, b""))
+        lead = lead_of(fields)
+        room, revision, path = self._addresses.get(lead) or self._address(lead)
         handler = self._table.find(room, revision, path)
         if handler is None:
             if not self._table.has_revision(room, revision):
                 raise RevisionLackingError
             raise HttpError(404, f"room {room} has no handler at {path}")
-        request = open_request(envelope, own, body, self._facts, self._loop.time())
-        return request, _acknowledge if PROBE in envelope else handler.handle
+        request = open_request(fields, body, self._facts, self._loop.time())
+        return request, _acknowledge if is_probe(fields) else handler.handle
 
-    def _address(self, value: bytes) -> Address:
-        address = self._addresses.get(value)
-        if address is None:
-            if len(self._addresses) >= _MAX_ADDRESSES:
-                self._addresses.clear()
-            address = self._addresses[value] = parse_address(value)
+    def _address(self, lead: bytes) -> Address:
+        """Return whom a lead names that was not met before; only those with the token are remembered."""
+        token, address = parse_lead(lead)
+        if not hmac.compare_digest(token, self._token):
+            _log.warning("hop_token_refused")
+            raise HttpError(502, "the token is not this deployment's")
+        if len(self._addresses) >= _MAX_ADDRESSES:
+            self._addresses.clear()
+        self._addresses[lead] = address
         return address
 
     def head(self, request: Request | None, response: Response) -> Fields:

@@ -350,6 +350,27 @@ async def an_answer_may_come_before_the_upload(reach: Reach) -> None:
     assert upload.pulled < BUFFERED
 
 
+async def an_upload_that_is_given_up_is_still_answered(reach: Reach) -> None:
+    """Who closes the body and then thinks about the answer is not taken for one that gives none."""
+    upload = PulledBody(_chunks(100_000))
+
+    async def answer(request: Request) -> Response:
+        assert not isinstance(request.body, bytes)
+        await request.body.__anext__()
+        await request.body.aclose()
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        raise HttpError(502, "the upstream is gone")
+
+    try:
+        await (await reach(FunctionHandler(answer))).handle(make_request("POST", upload))
+    except HttpError as error:
+        came_back = error
+    else:
+        raise AssertionError("no error came back")
+    assert (came_back.status, came_back.reason) == (502, "the upstream is gone")
+
+
 async def a_tunnel_carries_both_directions(reach: Reach) -> None:
     """An upgrade gives two byte streams, each ended on its own."""
 
@@ -443,6 +464,7 @@ HANDLER_CHECKS: list[Callable[[Reach], Awaitable[None]]] = [
     a_body_that_breaks_off_is_known_to_be_short,
     an_upload_that_breaks_off_is_known_to_be_short,
     an_answer_may_come_before_the_upload,
+    an_upload_that_is_given_up_is_still_answered,
     a_tunnel_carries_both_directions,
     a_refused_upgrade_is_a_plain_response,
     an_abort_stays_an_abort,

@@ -28,6 +28,7 @@ Fields = Sequence[Field]
 NO_ERROR = 0x0
 PROTOCOL_ERROR = 0x1
 INTERNAL_ERROR = 0x2
+FLOW_CONTROL_ERROR = 0x3
 STREAM_CLOSED = 0x5
 REFUSED_STREAM = 0x7
 CANCEL = 0x8
@@ -132,11 +133,16 @@ class H2Settings:
 class H2Sink:
     """Hears what a codec received. The methods do nothing here; a role overrides what it can meet."""
 
-    def request_received(self, stream_id: int, fields: Fields, ended: bool) -> None:
-        """Take a request head; ``ended``: it has no body."""
+    def request_received(
+        self, stream_id: int, fields: Fields, ended: bool, body: bytes = b""
+    ) -> None:
+        """Take a request head; ``ended``: ``body`` is all there is, and not to be ``consumed``."""
 
     def response_received(self, stream_id: int, fields: Fields, ended: bool) -> None:
-        """Take a final response head."""
+        """Take a final response head; ``ended``: it has no body."""
+
+    def answer_received(self, stream_id: int, fields: Fields, body: bytes) -> None:
+        """Take a whole answer to a request that was sent whole: the stream is closed."""
 
     def informational_received(self, stream_id: int, fields: Fields) -> None:
         """Take a 1xx response."""
@@ -294,10 +300,12 @@ class H2Codec:
 
     # What a server says.
 
-    def respond(self, stream_id: int, fields: Fields, ended: bool) -> None:
-        """Queue the final response head, ``:status`` first; ``ended``: it has no body."""
+    def respond(self, stream_id: int, fields: Fields, ended: bool, body: bytes = b"") -> None:
+        """Queue the final response head, ``:status`` first, and its ``body``; ``ended``: that is all."""
         try:
-            self._connection.send_response(stream_id, fields, end_stream=ended)
+            self._connection.send_response(stream_id, fields, end_stream=ended and not body)
+            if body:
+                self._connection.send_data(stream_id, body, end_stream=ended)
         except ngh2.NGH2Error as error:
             raise H2StreamGone(str(error)) from error
 
@@ -317,10 +325,13 @@ class H2Codec:
 
     # What a client says.
 
-    def request(self, fields: Fields, ended: bool) -> int:
-        """Queue a request head, pseudo fields first; returns its stream id."""
+    def request(self, fields: Fields, ended: bool, body: bytes = b"") -> int:
+        """Queue a request head, pseudo fields first, and its ``body``; returns its stream id."""
         try:
-            return self._connection.send_request(fields, end_stream=ended)
+            stream_id = self._connection.send_request(fields, end_stream=ended and not body)
+            if body:
+                self._connection.send_data(stream_id, body, end_stream=ended)
+            return stream_id
         except ngh2.NGH2Error as error:
             raise H2Failure(str(error)) from error
 

@@ -14,6 +14,8 @@ from quantum.wire.h1.request import parse_head
 from quantum.wire.h1.response import BadResponse, ResponseReader
 from quantum.wire.h2 import H2Codec, H2Failure, H2Settings, H2Sink
 from quantum.wire.h2_guard import FrameGuard
+from quantum.wire.mux import frames
+from quantum.wire.mux.codec import MuxCodec
 from quantum.wire.websocket import FrameReader, ProtocolFailure
 from services.edge.listening.proxy_header import MalformedHeader, read_header
 from services.edge.protocols.h3.codec import H3Codec, H3Failure
@@ -55,9 +57,9 @@ def h1_response(data: bytes) -> None:
 class _Answering(H2Sink):
     """Answers each request and takes each body, as an application would."""
 
-    codec: H2Codec
+    codec: H2Codec | MuxCodec
 
-    def request_received(self, stream_id, fields, ended) -> None:
+    def request_received(self, stream_id, fields, ended, body=b"") -> None:
         with contextlib.suppress(H2Failure):
             self.codec.respond(stream_id, [(b":status", b"200")], False)
             self.codec.send_data(stream_id, b"hello", True)
@@ -89,6 +91,22 @@ def h2_answers(data: bytes) -> None:
         codec.take_output(1 << 20)
         codec.receive(h2.settings() + data)
         codec.take_output(1 << 20)
+
+
+def hop_frames(data: bytes) -> None:
+    """What another process may say to ours, in pieces as a socket cuts them."""
+    sink = _Answering()
+    codec = sink.codec = MuxCodec("server", H2Settings(), sink)
+    hello = MuxCodec("client", H2Settings(), H2Sink()).take_output(1 << 20)
+    with contextlib.suppress(H2Failure):
+        codec.receive(hello)
+        for start in range(0, len(data), 11):
+            codec.receive(data[start : start + 11])
+            codec.take_output(1 << 20)
+
+
+def _hop_frame(kind: int, payload: bytes, flags: int = 0) -> bytes:
+    return frames.FRAME.pack(len(payload), kind, flags, 1) + payload
 
 
 class _Quic:
@@ -156,6 +174,11 @@ TARGETS = {
     "h2-answers": Target(h2_answers, (
         h2.frame(h2.HEADERS, 4, 1, h2.block([(b":status", b"200")])) + h2.data(1, b"hello", 1),
         h2.frame(h2.HEADERS, 4, 1, h2.block([(b":status", b"103")])) + h2.frame(h2.GOAWAY, 0, 0, struct.pack("!II", 1, 0)),
+    )),
+    "hop-frames": Target(hop_frames, (
+        _hop_frame(frames.REQUEST, b"\0\0\0\3a\nbbody", 1) + _hop_frame(frames.RESET, bytes(4)),
+        _hop_frame(frames.REQUEST, b"\0\0\0\3a\nb") + _hop_frame(frames.DATA, b"hello") + _hop_frame(frames.TRAILERS, b"a\nb", 1),
+        _hop_frame(frames.PING, b"") + _hop_frame(frames.WINDOW, b"\0\1\0\0") + _hop_frame(frames.GOAWAY, bytes(4)),
     )),
     "h3-streams": Target(h3_streams, (
         b"\x81\0" + h3.frame(h3.SETTINGS, b"\6\7") + b"\xfe\xfd\x80" + h3.headers(h3.POST) + h3.frame(h3.DATA, b"hello"),

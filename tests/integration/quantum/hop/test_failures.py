@@ -12,6 +12,7 @@ import pytest
 
 from quantum.errors import HttpError
 from quantum.hop import peer, remote
+from quantum.hop.envelope import Address
 from quantum.http.body import StreamBody, read_all
 from quantum.http.message import Response
 from quantum.testing.handler import FunctionHandler, PulledBody, make_request
@@ -275,7 +276,7 @@ async def test_killing_a_process_fails_its_posts_and_nothing_else(tmp_path, proc
         near = await made.start("near", "edge")
         await announce_far(near, address)
         handler = near.hop.make_remote(ROOM, REVISION, PATH)
-        handler._lead[0] = (handler._lead[0][0], b"shared")
+        handler._lead = Address(ROOM, REVISION, PATH).lead("shared")
         assert (await handler.handle(make_request())).body == str(first.pid).encode()
 
         slow_get, slow_post = make_request(), make_request("POST", b"x")

@@ -7,30 +7,30 @@ from hypothesis import strategies as st
 from quantum.errors import HttpError
 from quantum.hop.envelope import (
     PREFIX,
-    TOKEN,
+    PROBE,
     Address,
     RevisionLackingError,
     error_fields,
+    is_probe,
+    lead_of,
     open_request,
     open_response,
-    parse_address,
+    parse_lead,
     request_fields,
     response_fields,
-    split_fields,
 )
 from quantum.hop.facts import FactsCache
 from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts, Request, Response
-from quantum.testing.handler import FACTS, make_request
+from quantum.testing.handler import make_request
 
 ADDRESS = Address("static", "r1", "apps.http.servers.srv0.routes[0].handle[0]")
-LEAD = [(TOKEN, b"secret"), ADDRESS.field()]
+LEAD = ADDRESS.lead("secret")
 
 
 def travel(request, now=100.0):
     fields = request_fields(request, LEAD, now)
-    envelope, own = split_fields([(bytes(n), bytes(v)) for n, v in fields])
-    return open_request(envelope, own, request.body, FactsCache(), now)
+    return open_request(fields, request.body, FactsCache(), now)
 
 
 def test_a_client_cannot_speak_for_the_hop():
@@ -38,7 +38,7 @@ def test_a_client_cannot_speak_for_the_hop():
         "GET", b"", (b"quantum-token", b"mine"), (b"quantum-client-ip", b"9.9.9.9")
     )
     fields = request_fields(request, LEAD, 0.0)
-    assert [v for n, v in fields if n == TOKEN] == [b"secret"]
+    assert b"mine" not in dict(fields).values()
     assert b"9.9.9.9" not in dict(fields).values()
     arrived = travel(request)
     assert arrived.client_ip == "192.0.2.7"
@@ -62,8 +62,7 @@ def test_the_facts_of_a_connection_are_spelled_once_and_understood_once():
     arrived = []
     for _ in range(2):
         request = Request("GET", "http", "a", "/", None, Headers(), b"", facts)
-        envelope, own = split_fields(request_fields(request, LEAD, 0.0))
-        arrived.append(open_request(envelope, own, b"", cache, 0.0).connection)
+        arrived.append(open_request(request_fields(request, LEAD, 0.0), b"", cache, 0.0).connection)
     assert facts.encoded is not None
     assert arrived[0] is arrived[1]
     assert (arrived[0].peer, arrived[0].tls) == (("1.2.3.4", 5), None)
@@ -73,8 +72,7 @@ def test_the_deadline_travels_as_what_is_left_of_it():
     request = make_request()
     request.deadline = 107.5
     fields = request_fields(request, LEAD, 100.0)
-    envelope, own = split_fields(fields)
-    assert open_request(envelope, own, b"", FactsCache(), 5000.0).deadline == 5007.5
+    assert open_request(fields, b"", FactsCache(), 5000.0).deadline == 5007.5
 
 
 def test_variables_that_are_no_json_stay_at_home():
@@ -96,7 +94,7 @@ def test_any_target_and_method_arrives(method, path, query):
 def test_any_address_arrives(room, revision, path):
     room, revision = room.replace(" ", ""), revision.replace(" ", "")
     address = Address(room, revision, path)
-    assert parse_address(address.field()[1]) == address
+    assert parse_lead(address.lead("t")) == (b"t", address)
 
 
 @given(st.integers(400, 599), st.text(max_size=3000))
@@ -129,43 +127,59 @@ def test_an_upgrade_and_a_close_keep_their_meaning():
     assert open_response(response_fields(Response(200, close=True))).is_closing
 
 
+def head(request=None):
+    """The fields of a request with something rare, by hand."""
+    request = request or make_request()
+    request.deadline = 1.0
+    return request_fields(request, LEAD, 0.0)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
-        {b"quantum-facts": b"no json"},
-        {b"quantum-facts": b"{}"},
-        {b"quantum-facts": b'{"peer":[],"local":[],"scheme":"","server":""}'},
-        {b"quantum-deadline": b"soon"},
-        {b"quantum-original": b"[]"},
-        {b"quantum-vars": b"["},
-        {b":path": b"\xff"},
-        {b"quantum-request-id": None},
+        (1, b"no json", b""),
+        (1, b"{}", b""),
+        (1, b'{"peer":[],"local":[],"scheme":"","server":""}', b""),
+        (0, b"GET https example.com /", LEAD),
+        (0, b"GET https example.com / HTTP/1.1 id more", LEAD),
+        (0, b"\xff https example.com / HTTP/1.1 id", LEAD),
+        (2, b"quantum-deadline", b"soon"),
+        (2, b"quantum-original", b"[]"),
+        (2, b"quantum-vars", b"["),
     ],
 )
 def test_what_is_no_envelope_is_a_400(broken):
-    request = make_request()
-    request.deadline = 1.0
-    envelope, own = split_fields(request_fields(request, LEAD, 0.0))
-    for name, value in broken.items():
-        if value is None:
-            del envelope[name]
-        else:
-            envelope[name] = value
+    fields = head()
+    index, name, value = broken
+    fields[index] = (name, value)
     with pytest.raises(HttpError) as raised:
-        open_request(envelope, own, b"", FactsCache(), 0.0)
+        open_request(fields, b"", FactsCache(), 0.0)
     assert raised.value.status == 400
 
 
-def test_an_address_that_names_nobody_is_a_400():
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_head_of_nothing_is_a_400(length):
+    fields = head()[:length]
+    assert lead_of(fields) == b""
+    with pytest.raises(HttpError) as raised:
+        open_request(fields, b"", FactsCache(), 0.0)
+    assert raised.value.status == 400
+
+
+def test_a_lead_that_names_nobody_is_a_400():
     with pytest.raises(HttpError):
-        parse_address(b"static r1")
+        parse_lead(b"token static%20r1")
 
 
 def test_the_common_request_needs_no_rare_field():
-    request = make_request()
-    request.connection = FACTS
-    envelope, _ = split_fields(request_fields(request, LEAD, 0.0))
-    assert len(envelope) == 8
+    fields = request_fields(make_request(), LEAD, 0.0)
+    assert len(fields) == 2 + len(make_request().headers)
+    assert fields[1][1] == b""
+
+
+def test_only_a_probe_is_a_probe():
+    assert is_probe(request_fields(make_request(), LEAD, 0.0, PROBE))
+    assert not is_probe(request_fields(make_request("GET", b"?"), LEAD, 0.0))
 
 
 def test_what_is_remembered_of_a_field_is_how_it_travels_not_whose_it_was():
