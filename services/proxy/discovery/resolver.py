@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import dns.asyncresolver
-import dns.exception
-import dns.nameserver
-import dns.resolver
-
-from quantum.config.units import NetworkAddress
 from quantum.errors import QuantumError
-from services.proxy.discovery.config import DNS_PORT, ResolverConfig
+from services.proxy.discovery.config import ResolverConfig
+
+if TYPE_CHECKING:
+    from services.proxy.discovery.questions import NameServers
 
 DEFAULT_SECONDS = 5.0
 """How long a question may take when nothing is configured: what resolv.conf calls its timeout."""
@@ -29,17 +27,16 @@ class Resolver:
 
     def __init__(self, config: ResolverConfig | None, timeout: float) -> None:
         self._timeout = timeout or DEFAULT_SECONDS
-        self._own: dns.asyncresolver.Resolver | None = None
-        if config is not None and config.addresses:
-            self._own = dns.asyncresolver.Resolver(configure=False)
-            self._own.nameservers = [_name_server(text) for text in config.addresses]
+        self._config = config
+        self._asks_system = config is None or not config.addresses
+        self._servers: NameServers | None = None
 
     async def addresses(self, name: str, kinds: Sequence[str]) -> list[str]:
         """Return the IP addresses of ``name``, IPv4 first; LookupFailed when there is none."""
-        if self._own is None:
+        if self._asks_system:
             return await self._ask_system(name, kinds)
         answers = await asyncio.gather(
-            *(self._ask(self._own, name, kind) for kind in kinds), return_exceptions=True
+            *(self._ask(name, kind) for kind in kinds), return_exceptions=True
         )
         found = [
             record.address for answer in answers if isinstance(answer, list) for record in answer
@@ -51,16 +48,16 @@ class Resolver:
 
     async def services(self, name: str) -> list[tuple[str, int]]:
         """Return (host, port) of the SRV records of ``name``: by priority, then heaviest first."""
-        records = await self._ask(self._own or dns.asyncresolver.Resolver(), name, "SRV")
+        records = await self._ask(name, "SRV")
         records.sort(key=lambda record: (record.priority, -record.weight))
         return [(record.target.to_text(omit_final_dot=True), record.port) for record in records]
 
-    async def _ask(self, resolver: dns.asyncresolver.Resolver, name: str, kind: str) -> list:  # type: ignore[type-arg]
-        try:
-            answer = await resolver.resolve(name, kind, lifetime=self._timeout, search=False)
-        except (dns.exception.DNSException, OSError) as error:
-            raise LookupFailed(f"{kind} {name}: {error or type(error).__name__}") from error
-        return list(answer)
+    async def _ask(self, name: str, kind: str) -> list:  # type: ignore[type-arg]
+        if self._servers is None:
+            from services.proxy.discovery.questions import NameServers  # few configurations need it
+
+            self._servers = NameServers(self._config, self._timeout)
+        return await self._servers.ask(name, kind)
 
     async def _ask_system(self, name: str, kinds: Sequence[str]) -> list[str]:
         loop = asyncio.get_running_loop()
@@ -71,8 +68,3 @@ class Resolver:
         except (OSError, TimeoutError) as error:
             raise LookupFailed(f"{name}: {error or type(error).__name__}") from error
         return sorted({str(sockaddr[0]) for *_, sockaddr in found}, key=lambda ip: (":" in ip, ip))
-
-
-def _name_server(text: str) -> dns.nameserver.Do53Nameserver:
-    address = NetworkAddress.parse(text, default_port=DNS_PORT)
-    return dns.nameserver.Do53Nameserver(address.host, address.port)

@@ -9,9 +9,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
-
-from aioquic.quic.configuration import QuicConfiguration
+from typing import TYPE_CHECKING, Protocol
 
 from quantum.config.units import NetworkAddress
 from quantum.connection.h2_client import H2Client
@@ -26,18 +24,18 @@ from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.connection import Connection, Limits
 from services.proxy.transports.dialling import (
     DialSettings,
-    open_datagram_socket,
     open_socket,
 )
 from services.proxy.transports.forward_proxy import ForwardProxy
 from services.proxy.transports.h2.channels import Channels, SharedClient
 from services.proxy.transports.h2.exchange import Multiplexing
-from services.proxy.transports.h3.client import H3Client
-from services.proxy.transports.h3.quic import ClientQuic, client_configuration
 from services.proxy.transports.pool import ConnectionPool
 from services.proxy.transports.proxy_header import encode
 from services.proxy.transports.tls import Security
 from services.proxy.upstreams import Member
+
+if TYPE_CHECKING:
+    from services.proxy.transports.h3.dialling import QuicDialler
 
 Attempt = Callable[[Member, Outgoing, TaskSet], Awaitable[Response]]
 """Sends a request to an upstream: the answer, UpstreamFailed, or what broke the request's own body."""
@@ -86,10 +84,9 @@ class HttpTransport:
                 speaks_h2="2" in versions,
                 speaks_h1="1.1" in versions,
             )
-        self._quic = _quic_configuration(config, provision.path) if versions == {"3"} else None
         self._is_h2c = config.tls is None and "h2c" in versions
         speaks_h2 = config.tls is not None and "2" in versions
-        self._multiplexes = self._is_h2c or speaks_h2 or self._quic is not None
+        self._multiplexes = self._is_h2c or speaks_h2 or versions == {"3"}
         self._pools: dict[tuple[str, str], ConnectionPool] = {}
         self._tasks = TaskSet("proxy:transport")
         self._dialling = DialSettings(
@@ -106,6 +103,11 @@ class HttpTransport:
             read_timeout=config.read_timeout,
             write_timeout=config.write_timeout,
         )
+        self._quic: QuicDialler | None = None
+        if versions == {"3"}:
+            self._quic = _quic_dialler(
+                config, provision.path, self._dialling, self._limits.max_head_bytes
+            )
         self._h2 = dataclasses.replace(
             UPSTREAM, field_bytes=min(UPSTREAM.field_bytes, self._limits.max_head_bytes)
         )
@@ -285,21 +287,8 @@ class HttpTransport:
         """Open a connection over QUIC; its handshake is waited for by ``ready``."""
         assert self._quic is not None
         assert self._security is not None
-        loop = asyncio.get_running_loop()
-        configuration = copy.copy(self._quic)
-        configuration.server_name = name or self._security.fixed_name or address.host or "localhost"
-        sock = await open_datagram_socket(address, self._dialling)
-        try:
-            _, client = await loop.create_datagram_endpoint(
-                lambda: H3Client(
-                    ClientQuic(configuration), loop, on_lost, self._limits.max_head_bytes
-                ),
-                sock=sock,
-            )
-        except BaseException:
-            _close(sock)
-            raise
-        return client
+        server_name = name or self._security.fixed_name or address.host or "localhost"
+        return await self._quic.open(address, server_name, on_lost)
 
     async def _open(
         self,
@@ -333,10 +322,15 @@ class HttpTransport:
         return protocol
 
 
-def _quic_configuration(config: HttpTransportConfig, path: str) -> QuicConfiguration:
+def _quic_dialler(
+    config: HttpTransportConfig, path: str, dialling: DialSettings, max_head_bytes: int
+) -> QuicDialler:
+    """Return what opens connections over QUIC. Only who speaks it loads it: aioquic is large."""
+    from services.proxy.transports.h3.dialling import QuicDialler
+
     assert config.tls is not None
     try:
-        return client_configuration(config.tls, config.keep_alive.idle_timeout)
+        return QuicDialler(config.tls, config.keep_alive.idle_timeout, dialling, max_head_bytes)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
 

@@ -12,7 +12,7 @@ from quantum.http.body import StreamBody, read_all
 from quantum.http.headers import Headers
 from quantum.testing.certificates import make_certificates
 from quantum.testing.topology import free_port
-from services.proxy.transports import http
+from services.proxy.transports.h3 import dialling
 from services.proxy.transports.h3.client import H3Client
 from tests.conformance.protocols.origin import Origin, expected
 from tests.integration.caddy import differential
@@ -98,7 +98,7 @@ async def test_answers_come_whole_on_one_connection_and_say_their_version(far, m
             opened.append(self)
             super().connection_made(transport)
 
-    monkeypatch.setattr(http, "H3Client", Counted)
+    monkeypatch.setattr(dialling, "H3Client", Counted)
     response, body = await fetch(far, path="/bytes/3")
     assert (response.status, body) == (200, b"\0\1\2")
     assert response.headers.all(b"via")[-1] == b"3.0 Quantum"
