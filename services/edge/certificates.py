@@ -31,6 +31,8 @@ from services.edge.protocols.h3.quic import QuicCertificate, load_certificate
 
 FETCH_SECONDS = 8.0
 """For one answer of the certs room: less than a handshake may take, so that it ends in an alert."""
+REMEDY = "certificates come from the certs room, those of tls.certificates too: run it beside edge, on the same NATS"
+"""Said where nobody answers: an edge alone has no certificate, whatever its configuration loads."""
 PENDING_SECONDS = 0.25
 """Between two questions while the certificate is being obtained."""
 REFUSED_SECONDS = 10.0
@@ -147,7 +149,11 @@ class CertificateStore:
         except HttpError as error:
             if error.status in {403, 404}:
                 self._remember_refusal(name)
-            self._context.log.debug("certificate_refused", name=name, reason=str(error))
+                self._context.log.debug("certificate_refused", name=name, reason=str(error))
+            else:
+                self._context.log.warning(
+                    "certificate_not_fetched", name=name, reason=str(error), remedy=REMEDY
+                )
         except (OSError, ValueError, KeyError) as error:
             self._context.log.warning("certificate_not_fetched", name=name, reason=str(error))
         else:

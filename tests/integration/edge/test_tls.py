@@ -8,7 +8,10 @@ import ssl
 import stat
 
 import pytest
+from structlog.testing import capture_logs
 
+from quantum.errors import HttpError
+from quantum.http.message import Request, Response
 from quantum.testing.certificates import make_certificates
 from quantum.testing.clock import settle
 from tests.integration.edge.conftest import SECONDS, Edge, length_of
@@ -35,7 +38,6 @@ async def test_a_request_over_tls_is_answered_by_name_and_by_address(edge: Edge)
 async def test_large_bodies_pass_both_ways(edge: Edge) -> None:
     from quantum.http.body import read_all
     from quantum.http.headers import Headers
-    from quantum.http.message import Request, Response
 
     async def echo(request: Request) -> Response:
         return Response(200, Headers(), await read_all(request.body, 10**8))
@@ -67,6 +69,21 @@ async def test_a_name_without_certificate_gets_an_alert(edge: Edge) -> None:
             "127.0.0.1", edge.tls_port, ssl=edge.trust(), server_hostname="stranger.example"
         )
     assert "unrecognized" in str(caught.value).lower()
+
+
+async def test_an_edge_without_a_certs_room_says_whom_it_misses(edge: Edge) -> None:
+    async def away(request: Request) -> Response:
+        raise HttpError(503, "room certs has no process")
+
+    edge.certs.handle = away  # type: ignore[method-assign]
+    await edge.serve()
+    with capture_logs() as logs, pytest.raises(ssl.SSLError):
+        await asyncio.open_connection(
+            "127.0.0.1", edge.tls_port, ssl=edge.trust(), server_hostname="localhost"
+        )
+    told = [entry for entry in logs if entry["event"] == "certificate_not_fetched"]
+    assert told[0]["name"] == "localhost"
+    assert "run it beside edge" in told[0]["remedy"]
 
 
 async def test_a_handshake_that_fails_ends_in_an_alert(edge: Edge) -> None:
