@@ -308,7 +308,7 @@ async def test_a_process_that_falls_silent_holds_up_what_it_has_and_nothing_else
         for name, address in zip("pq", addresses, strict=True):
             await announce_far(near, address, name)
         handler = near.hop.make_remote(ROOM, REVISION, PATH)
-        handler._lead[0] = (handler._lead[0][0], b"shared")
+        handler._lead = Address(ROOM, REVISION, PATH).lead("shared")
 
         async def ask():
             return int((await handler.handle(make_request())).body)
