@@ -69,6 +69,7 @@ def main() -> int:
     wanted = options.only.split(",")
     with tempfile.TemporaryDirectory(prefix="q-bench-") as folder:
         scratch = Path(folder)
+        scratch.chmod(0o755)  # started by root, nginx reads files as nobody
         make_site(scratch / "site")
         certificate, key, _ = make_certificates(scratch, ["localhost", "127.0.0.1", H3_NAMES])
         ports = tuple(free_port() for _ in range(BALANCED))
