@@ -25,8 +25,9 @@ TRANSFER_BYTES = 10 * 1024 * 1024
 READ_BYTES = 256 * 1024
 """What a client takes of a transfer before it cuts it."""
 GROWTH = 1.05
-SETTLE_SECONDS = 13.0
-"""For connections to be gone, and for two looks of ``quantum.trimming``: the first may still see work."""
+SETTLE_SECONDS = 20.0
+"""For connections to be gone, and for three looks of ``quantum.trimming``: the first may still see work, the
+second connections that are closing."""
 VERSIONS = {
     "h1": pycurl.CURL_HTTP_VERSION_1_1,
     "h2": pycurl.CURL_HTTP_VERSION_2_0,
