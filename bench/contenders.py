@@ -99,7 +99,7 @@ def upstream(around: Surroundings) -> Contender:
     answer = f'server {{ {listen} location / {{ return 200 "{"u" * 100}"; }}'
     # Another body each time: nobody can send what was encoded for the last one.
     answer += (
-        f" location /new/ {{ alias {around.site}/; sub_filter_types application/json;"
+        f" location /new/ {{ gzip off; alias {around.site}/; sub_filter_types application/json;"
         f" sub_filter {MARK} $request_id; }} }}"
     )
     path.write_text(nginx_frame(scratch, answer))
