@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,22 +34,36 @@ START_SECONDS = 120.0
 """How long a deployment may take to be ready: eight interpreters on two busy cores take 40 at times."""
 
 
-PORTS = range(10_000, 32_000)
-"""Below the range that the kernel takes the ports of outgoing connections from (32768 on Linux): a
-port that is free now must still be free when a process that takes a second to start binds it."""
+PORTS = range(10_000, 20_000)
+"""Below the range that the kernel takes the ports of outgoing connections from (32768 on Linux), and the
+one that embedded NATS servers draw theirs from: a port that is free now must still be free when a process
+that takes a second to start binds it."""
+CLAIMS = 500
+"""Ports of this process that nobody else is given; the oldest is then free again."""
+_claims: deque[int] = deque()
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now, by TCP or UDP."""
+    """Return a port of 127.0.0.1 that nobody listens on now, by TCP or UDP, and that nobody else was given."""
     while True:
         port = PORTS.start + secrets.randbelow(len(PORTS))
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(type=kind) as probe:
                     probe.bind(("127.0.0.1", port))
+            _claim(port)
         except OSError:
             continue
         return port
+
+
+def _claim(port: int) -> None:
+    """Keep an abstract socket of the port's name; OSError when this or another process has it."""
+    with socket.socket(socket.AF_UNIX) as claim:
+        claim.bind(f"\0quantum-test-port-{port}")
+        _claims.append(claim.detach())
+    if len(_claims) > CLAIMS:
+        os.close(_claims.popleft())
 
 
 def descendants(pid: int) -> list[int]:

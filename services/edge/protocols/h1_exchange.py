@@ -36,8 +36,8 @@ class H1Exchange(H1Output):
     """Serves one request at a time; the receiving half says which, and what comes after."""
 
     __slots__ = (
-        "_body", "_buffer", "_busy", "_closing", "_half_closed", "_head_sent", "_in_head",
-        "_reading", "_skipping", "_task",
+        "_body", "_buffer", "_busy", "_closing", "_half_closed", "_head_sent", "_in_head", "_reading",
+        "_shows_end", "_skipping", "_task",
     )  # fmt: skip
 
     def __init__(self, host: Host, facts: ConnectionFacts) -> None:
@@ -48,7 +48,7 @@ class H1Exchange(H1Output):
         self._skipping = False
         self._task: Carried | asyncio.Task[None] | None = None
         self._closing = False
-        self._head_sent = False
+        self._head_sent = self._shows_end = False
         self._half_closed = False
         self._in_head = True
         self._reading: Transfer | None = None
@@ -70,7 +70,9 @@ class H1Exchange(H1Output):
                     await self._write_large(rest, site.limits.write_chunk)
             else:
                 await self._send(head, request, response)
-        except (BodyAborted, ClientGone):
+        except BodyAborted:
+            self._break_off()
+        except ClientGone:
             self.abort()
         except Exception as error:  # noqa: BLE001 - as above, but maybe too late for a status
             self._crash(head, request, error)
@@ -111,6 +113,7 @@ class H1Exchange(H1Output):
         )
         self._closing = framing.close
         self._head_sent = True
+        self._shows_end = framing.chunked or framing.length is not None
         self._sent = 0
         return framing, data
 
@@ -174,6 +177,13 @@ class H1Exchange(H1Output):
         if rest:
             stream.feed(rest)
         await response.upgrade(stream)
+
+    def _break_off(self) -> None:
+        """No more of the body comes. What came is the client's, if the framing shows that the rest is missing."""
+        if self._head_sent and self._shows_end:
+            self._closing = True
+        else:
+            self.abort()
 
     def _crash(self, head: RequestHead, request: Request, error: Exception) -> None:
         """An answer could not be sent as the handler made it."""
