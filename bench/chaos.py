@@ -33,6 +33,8 @@ from quantum.testing.topology import Deployment, free_port
 
 MODES = ("refuse", "hang", "bad", "slow", "ok")
 """What becomes of each upstream; ``refuse`` is a killed one."""
+UNDER_WAY_SECONDS = 0.5
+"""What was sent so long before trouble began may meet it: it counts as detection."""
 DETECTION_SECONDS = 6.0
 """By then everything must be known: two timeouts of two seconds, the slow one's answers, a check's round."""
 ROOMS = ("edge", "proxy", "proxy", "health", "health", "admin")
@@ -354,7 +356,7 @@ async def _phases(
     loop = asyncio.get_running_loop()
     began, running = loop.time(), loop.create_task(load.run())
     await asyncio.sleep(plan.quiet)
-    struck = loop.time()
+    struck = loop.time() - UNDER_WAY_SECONDS
     await asyncio.to_thread(strike, deployment, scenario)
     await asyncio.to_thread(upstreams.trouble)
     troubled = loop.time()
