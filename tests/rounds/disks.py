@@ -9,8 +9,8 @@ from pathlib import Path
 
 SMALL = "96m"
 """Enough for a share, its chunks and a bus of some hundred rounds."""
-IMAGE_BYTES = 384 * 1024 * 1024
-"""Of the disk that loses its power: copied at each cut, so no larger than it must be."""
+IMAGE_BYTES = 4 * 1024**3
+"""Of the disk that loses its power: a hundred rounds fit. It is sparse, so a cut copies what was written alone."""
 COMMIT_SECONDS = 300
 """Between commits of the journal that nobody asked for: what is not synced is lost for certain."""
 
