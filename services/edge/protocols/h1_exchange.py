@@ -170,6 +170,7 @@ class H1Exchange(H1Output):
         self._flush()
         self._corked = False
         self._head_sent = self._closing = True
+        self._shows_end = False
         self.deadline = NEVER
         stream = self._stream = UpgradedStream(self.transport, self._loop)
         rest, self._buffer = self._buffer, b""
