@@ -553,6 +553,29 @@ async def test_an_upgrade_gives_both_directions_to_the_handler(edge: Edge) -> No
     assert await client.rest() == b"bye"
 
 
+async def test_a_tunnel_that_breaks_is_cut_whatever_was_answered_before_it(edge: Edge) -> None:
+    async def tunnel(stream: ByteStream) -> None:
+        assert await stream.read() == b"early"
+        raise BodyAborted("the other end is gone")
+
+    async def answer(request: Request) -> Response:
+        if request.upgrade is not None:
+            return Response(101, Headers(), upgrade=tunnel)
+        return Response(200, Headers(), Pieces([b"whole"], length=5))
+
+    await edge.serve(answer)
+    client = await edge.connect()
+    await client.send(GET)
+    await client.head()
+    assert await client.exactly(5) == b"whole"
+    await client.send(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nearly"
+    )
+    assert (await client.head()).startswith(b"HTTP/1.1 101")
+    with pytest.raises(ConnectionResetError):
+        await client.rest()
+
+
 async def test_bytes_behind_a_refused_upgrade_are_not_read_as_a_request(edge: Edge) -> None:
     await edge.serve()
     client = await edge.connect()
