@@ -50,15 +50,33 @@ class Counting:
         await self._runner.cleanup()
 
 
-class Nginx:
-    """nginx, counted by its access log."""
+class Program:
+    """A server of somebody else's, counted by a log of its own in ``log``."""
 
-    name = "nginx"
+    log = ""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, output: str, *command: str) -> None:
+        with (self._folder / output).open("wb") as out:
+            self._process = subprocess.Popen(command, stdout=out, stderr=out)
+
+    def seen(self) -> Counter[int]:
+        return _counted(self._folder / self.log)
+
+    async def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+class Nginx(Program):
+    """nginx, counted by its access log."""
+
+    name = "nginx"
+    log = "access.log"
 
     async def start(self) -> None:
         folder = self._folder
@@ -71,30 +89,14 @@ class Nginx:
               uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
               server {{ listen 127.0.0.1:{self.port}; location / {{
                 add_header X-Origin 1 always; return 200 x; }} }} }}""")
-        with (folder / "out").open("wb") as out:
-            self._process = subprocess.Popen(
-                ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")],
-                stdout=out,
-                stderr=out,
-            )
-
-    def seen(self) -> Counter[int]:
-        return _counted(self._folder / "access.log")
-
-    async def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+        self.run("out", "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))
 
 
-class Haproxy:
+class Haproxy(Program):
     """haproxy, counted by what it logs on its standard output."""
 
     name = "haproxy"
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+    log = "haproxy.log"
 
     async def start(self) -> None:
         folder = self._folder
@@ -110,17 +112,7 @@ frontend origin
     bind 127.0.0.1:{self.port}
     http-request return status 200 content-type text/plain string x hdr X-Origin 1
 """)
-        with (folder / "haproxy.log").open("wb") as out:
-            self._process = subprocess.Popen(
-                ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")], stdout=out, stderr=out
-            )
-
-    def seen(self) -> Counter[int]:
-        return _counted(self._folder / "haproxy.log")
-
-    async def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+        self.run(self.log, "haproxy", "-db", "-f", str(folder / "haproxy.cfg"))
 
 
 def _counted(log: Path) -> Counter[int]:
