@@ -168,6 +168,14 @@ class CertificateReady(Payload):
     issuer: str
 
 
+class RequestsCounted(Payload):
+    """Requests that an edge let through since it last told: of a zone of ``rate_limit``, by key."""
+
+    process: str
+    zone: str
+    counts: dict[str, int]
+
+
 class CertificateWanted(Payload):
     """Edge needs a certificate for a name that has none."""
 
@@ -248,6 +256,11 @@ UPSTREAMS_MEASURED = Subject(
 )
 UPSTREAM_CHANGED = Subject(
     "quantum.health.upstream_changed", UpstreamChanged, "An upstream became healthy or unhealthy"
+)
+REQUESTS_COUNTED = Subject(
+    "quantum.edge.requests_counted",
+    RequestsCounted,
+    "Requests that an edge let through a rate limit",
 )
 CERTIFICATE_WANTED = Subject(
     "quantum.edge.certificate_wanted", CertificateWanted, "A name without a certificate"

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from quantum.clock import Clock
 from quantum.config.model import locate
 from quantum.http.handler import Next
 from quantum.http.headers import Headers
@@ -67,7 +68,9 @@ def parse_routes(specs: Iterable[ModuleSpec], routes: list[Any]) -> list[RouteCo
 
 
 def make_compiler(
-    rooms: Mapping[str, Answer] | None = None, resources: dict[type[Any], Any] | None = None
+    rooms: Mapping[str, Answer] | None = None,
+    resources: dict[type[Any], Any] | None = None,
+    clock: Clock | None = None,
 ) -> RouteCompiler:
     """Return a compiler that makes every module here, except the handlers of ``rooms``.
 
@@ -79,7 +82,7 @@ def make_compiler(
         path="",
         revision="test",
         lifetime=Lifetime(),
-        clock=ManualClock(),
+        clock=clock or ManualClock(),
         metrics=CollectorRegistry(),
         log=structlog.get_logger("test"),
         resources=resources,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quantum.modules.spec import Manifest, ModuleSpec
 from services.edge.authentication.modules import MODULES as AUTHENTICATION
 from services.edge.encoding.modules import MODULES as ENCODING
+from services.edge.limiting.modules import MODULES as LIMITING
 from services.edge.listening.modules import MODULES as LISTENERS
 from services.edge.modules import MODULES
 from services.edge.observing.modules import MODULES as OBSERVING
@@ -18,6 +19,7 @@ MANIFEST = Manifest(
     modules=(
         *MODULES,
         *ENCODING,
+        *LIMITING,
         *LISTENERS,
         *AUTHENTICATION,
         *OBSERVING,
@@ -30,5 +32,9 @@ MANIFEST = Manifest(
         ),
     ),
     config_apps=(("apps.http", "services.edge.config:HttpApp"),),
-    subjects=("quantum_certificates", "quantum.edge.certificate_wanted"),
+    subjects=(
+        "quantum_certificates",
+        "quantum.edge.certificate_wanted",
+        "quantum.edge.requests_counted",
+    ),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from quantum.config.units import NetworkAddress
 from quantum.errors import BusUnavailable, ConfigError
+from quantum.ids import PROCESS_ID
 from quantum.modules.lifetime import Lifetime
 from quantum.net.listen import KeepAlive, close_all, open_listeners
 from quantum.service.api import Prepared, Revision, ServiceContext
@@ -18,6 +19,8 @@ from services.edge.certificates import CertificateStore
 from services.edge.challenges import ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.entrypoint import Entrypoint, Surroundings
+from services.edge.limiting.handler import RateLimits
+from services.edge.limiting.sharing import SharedCounts
 from services.edge.listening.sharing import SOLE, is_served_by
 from services.edge.listening.wrapping import Wrapping, compile_wrapping
 from services.edge.metrics import RequestMetrics
@@ -78,6 +81,8 @@ class EdgeService:
         self._tasks = TaskSet("edge")
         self._certificates = CertificateStore(context, self._tasks)
         self._challenges = ChallengeAnswers(context.bus)
+        self._rate_limits = RateLimits(context.metrics)
+        self._counts = SharedCounts(self._rate_limits.zones, context.bus, context.clock, PROCESS_ID)
         self._metrics = RequestMetrics(context.metrics)
         self._admission = Admission(context.metrics)
         self._entrypoints: dict[str, Entrypoint] = {}
@@ -100,6 +105,7 @@ class EdgeService:
         around.deadlines.start()
         await self._certificates.start()
         self._tasks.start(self._hear_challenges(), "challenges")
+        self._tasks.start(self._counts.run(), "counts")
 
     async def prepare(self, revision: Revision) -> Prepared:
         """Compile the servers, open the sockets that are new, fetch the certificates."""
@@ -128,6 +134,7 @@ class EdgeService:
         if self._around is not None:
             self._around.deadlines.stop()
         await self._challenges.aclose()
+        await self._counts.aclose()
         await self._certificates.aclose()
         await self._tasks.aclose()
         for lifetime in [*self._retired, self._lifetime]:
@@ -138,7 +145,9 @@ class EdgeService:
     def _listeners(
         self, app: HttpApp, revision: Revision, lifetime: Lifetime
     ) -> dict[NetworkAddress, Listening]:
-        builder = SiteBuilder(self._context, revision, lifetime, self._metrics, self._challenges)
+        builder = SiteBuilder(
+            self._context, revision, lifetime, self._metrics, self._challenges, self._rate_limits
+        )
         automatic = plan(app)
         wanted: dict[NetworkAddress, Listening] = {}
         for name, server in app.servers.items():

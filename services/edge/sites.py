@@ -23,6 +23,7 @@ from services.edge.automatic_https.redirects import compile_server, redirecting
 from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.handlers.subroute import NamedRoutes
+from services.edge.limiting.handler import RateLimits
 from services.edge.metrics import RequestMetrics
 from services.edge.protocols.host import Exchange, Limits, Site
 from services.edge.protocols.pace import Pace
@@ -41,10 +42,11 @@ class SiteBuilder:
     lifetime: Lifetime
     metrics: RequestMetrics
     challenges: ChallengeAnswers
+    rate_limits: RateLimits
 
     def build(self, name: str, server: Server, plan: ServerPlan, app: HttpApp) -> Site:
         """Compile one server; ConfigError names the module that cannot be made."""
-        resources: dict[type[Any], Any] = {}
+        resources: dict[type[Any], Any] = {RateLimits: self.rate_limits}
         compiler = RouteCompiler(
             lambda module: self._handler(module, resources),
             lambda module: self._instance(module, resources),

@@ -90,7 +90,17 @@ def handler_routes(proxy: dict[str, Any], site: Path) -> list[dict[str, Any]]:
                                 "body": "caught {http.intercept.status_code}"}]}],
     }  # fmt: skip
     tried = {"root": str(site), "try_files": ["{http.request.uri.path}", "/index.html"]}
+    zone = {"key": "{http.request.header.X-Who}", "window": "1h", "max_events": 3}
+    limit = {"handler": "rate_limit", "rate_limits": {"limited": zone}, "distributed": {}}
     return [
+        {
+            "match": [{"path": ["/limited/*"]}],
+            "handle": [
+                limit, {"handler": "rewrite", "strip_path_prefix": "/limited"},
+                {"handler": "file_server", "root": str(site)},
+            ],
+            "terminal": True,
+        },
         {
             "match": [{"path": ["/spa/*"]}],
             "handle": [{"handler": "subroute", "routes": [

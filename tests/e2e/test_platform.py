@@ -58,6 +58,17 @@ def test_only_who_is_known_reaches_a_guarded_upstream(platform: Platform) -> Non
     assert ask(b"ann:secret").json()["headers"]["x-user"] == "ann"
 
 
+def test_who_asks_too_often_is_refused_and_nobody_else(platform: Platform) -> None:
+    def ask(who: str) -> Answer:
+        return platform.plain.get("/limited/page.html", **{"X-Who": who})
+
+    assert [ask("ann").status for _ in range(4)] == [200, 200, 200, 429]
+    refused = ask("ann")
+    assert 0 < int(refused.headers["retry-after"]) <= 3600
+    assert ask("bob").status == 200
+    assert platform.plain.get("/page.html").status == 200
+
+
 def test_what_an_upstream_answers_is_intercepted(platform: Platform) -> None:
     answer = platform.plain.get("/caught")
     assert (answer.status, answer.text) == (203, "caught 200")

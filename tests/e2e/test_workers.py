@@ -116,6 +116,24 @@ def test_a_configuration_that_one_worker_cannot_use_is_refused_in_all(crew):
     assert crew.words(12) == {"three": 12}
 
 
+def test_workers_that_limit_together_let_through_what_one_would(crew):
+    document = crew.document("one")
+    zone = {"key": "{http.request.header.X-Who}", "window": "1h", "max_events": 30}
+    limit = {"handler": "rate_limit", "rate_limits": {"each": zone}, "distributed": {}}
+    document["apps"]["http"]["servers"]["main"]["routes"][0:0] = [{"handle": [limit]}]
+    assert crew.load(document).status == 200
+    statuses = Counter(crew.site.get("/", **{"X-Who": "ann"}).status for _ in range(28))
+    assert statuses == {200: 28}
+    wait_for(lambda: all_refuse(crew, "bob"))
+
+
+def all_refuse(crew, who):
+    """Whether a dozen connections, which the kernel spreads over both workers, are all refused."""
+    asked = Counter(crew.site.get("/", **{"X-Who": who}).status for _ in range(12))
+    time.sleep(0.5)  # a process tells the others every second
+    return asked == {429: 12}
+
+
 def test_a_worker_that_dies_is_replaced_and_the_others_go_on(crew):
     crew.words(10)
     requests = r'quantum_edge_requests_total\{code="200",method="GET",server="main"\}'

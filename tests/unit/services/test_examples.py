@@ -15,6 +15,7 @@ from services.cli.list_modules import markdown
 ROOT = Path(__file__).parents[3]
 OF_OUR_OWN = {
     "http.handlers.file_sync",
+    "http.handlers.rate_limit",
     "http.reverse_proxy.selection_policies.peak_ewma",
 }
 """Modules that Caddy does not know: every other id is spelled as Caddy spells it."""
