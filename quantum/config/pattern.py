@@ -42,6 +42,10 @@ class Pattern:
             for name, index in self._compiled.groupindex.items()
         }
 
+    def is_in(self, text: str) -> bool:
+        """Whether the expression matches somewhere in ``text``."""
+        return self._compiled.search(text.encode("utf-8", "surrogateescape")) is not None
+
     def search(self, text: str) -> list[str] | None:
         """Return the groups of the first match, the whole match first; None without one."""
         match = self._compiled.search(text.encode("utf-8", "surrogateescape"))

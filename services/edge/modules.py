@@ -62,6 +62,13 @@ MODULES: tuple[ModuleSpec, ...] = (
     _handler("subroute", "SubrouteConfig", "subroute:Subroute", "a chain inside a chain"),
     _handler("vars", "VarsConfig", "vars:Vars", "leaves values for later handlers"),
     _matcher("client_ip", "AddressConfig", "address:client_ip", "the client behind trusted proxies"),
+    ModuleSpec(
+        id="http.matchers.expression",
+        room="edge",
+        config="services.edge.expression.config:ExpressionConfig",
+        implementation="services.edge.expression.matcher:expression",
+        summary="a condition in CEL",
+    ),
     _matcher("file", "FileConfig", "file:file", "which of several files is there (try_files)"),
     _matcher("header", "HeaderConfig", "header:header", "values of fields"),
     _matcher(

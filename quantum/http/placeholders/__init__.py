@@ -11,7 +11,17 @@ from quantum.http.placeholders.template import (
     compile_template,
     constant,
     find,
+    is_variable,
     to_text,
 )
 
-__all__ = ["Lookup", "Mode", "Template", "compile_template", "constant", "find", "to_text"]
+__all__ = [
+    "Lookup",
+    "Mode",
+    "Template",
+    "compile_template",
+    "constant",
+    "find",
+    "is_variable",
+    "to_text",
+]

@@ -174,13 +174,13 @@ def _header(name: str) -> Lookup:
 def _cookie(name: str) -> Lookup:
     wanted = name.lower()
 
-    def cookie(request: Request) -> str | None:
+    def cookie(request: Request) -> str:
         for value in request.headers.all(b"cookie"):
             for pair in value.decode("utf-8", "surrogateescape").split(";"):
                 key, equals, content = pair.strip().partition("=")
                 if equals and key.lower() == wanted:
                     return content.strip('"')
-        return None
+        return ""
 
     return cookie
 

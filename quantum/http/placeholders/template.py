@@ -80,6 +80,13 @@ def find(key: str) -> Lookup:
     return lambda request: to_text(request.vars.get(key)) if request.has_vars else None
 
 
+def is_variable(key: str) -> bool:
+    """Whether ``key`` is looked up among the request's variables, where handlers leave values of any type."""
+    if key.startswith(_RESPONSE_HEADER):
+        return False
+    return request_facts.find(key) is None and surroundings.find(key) is None
+
+
 def to_text(value: object) -> str | None:
     """Return ``value`` as placeholders show it: numbers and booleans as in JSON, None stays None."""
     if value is None or isinstance(value, str):

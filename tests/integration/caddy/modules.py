@@ -178,3 +178,49 @@ NAMED_ROUTES: dict[str, Any] = {
     "nested": {"handle": [{"handler": "invoke", "name": "sets"}]},
 }
 """What a server with these cases has beside its routes."""
+
+
+EXPRESSIONS: list[Any] = [
+    "{http.request.method} == 'GET'", "{http.request.method}.startsWith('G') && path('/foo*', '/a*')", "!path('/foo*')",
+    "path({http.request.uri.path} + '*')", "method('GET', 'POST')", "host('example.com', '*.example.com')", "host({http.request.host})",
+    "header({'X-A': 'one'})", "header({'X-A': ['two', 'o*'], 'X-B': ['*']})", "query({'a': '1'})", "query({'a': ['*']}) || query({'b': 'x'})",
+    "protocol('http/1.1') && !protocol('https')", "remote_ip('127.0.0.0/8', '::1')", "client_ip('10.0.0.0/8')",
+    "path_regexp('^/f(o+)') && {http.regexp.1} == 'oo'", "path_regexp('x', '^/([a-z]+)') && {http.regexp.x.1} in ['foo', 'a', 'api']",
+    {"expr": "path_regexp('^/([a-z]+)') && {http.regexp.n.1}.size() == 3", "name": "n"}, "header_regexp('X-A', '^o') && {http.regexp.0} == 'o'",
+    "header_regexp('h', 'X-A', '^(.)') && {http.regexp.h.1} != 't'", "vars({'v': 'GET'})", "vars_regexp('v', '^G')",
+    "{http.vars.v} == 'GET'", "{http.vars.n} == 7", "{http.vars.n} > 6 && {http.vars.n} < 8", "{http.vars.b} == true", "{http.vars.none} == null",
+    "{http.vars.none} == ''", "{http.request.header.X-A} == ''", "{http.request.uri.query.a} == '1'", "{http.request.cookie.none} == ''", "{http.request.duration} < duration('3h')", "{time.now} > timestamp('2020-01-01T00:00:00Z')",
+    "{http.nothing} == null",
+    "'x' in [{http.request.method}, 'x']", "{http.request.uri.path}.split('/').exists(p, p == 'bar')",
+    "{http.request.uri.path}.matches('^/f.*r$')", "{http.request.host} in ['example.com', 'localhost']", "size({http.request.uri}) > 5",
+    "{http.request.host.labels.0} == 'com' ? path('/foo') : path('/a*')", "{http.request.method} == 1 || true",
+    "{http.vars.l}.size() == 2 && 'a' in {http.vars.l}", "{http.vars.l}[0] == 'a'", "{http.request.port} == '80'", "1 == 1",
+    "{http.request.remote.host} == '127.0.0.1'", "{http.request.uri.path.0}.upperAscii() == 'FOO'", "{http.vars.f} == 1.5",
+    "{http.vars.n} == 7.0", "{http.request.body} == ''", "{time.now.year} != ''", "{http.request.tls.version} == ''", "{http.request.tls.version} == null",
+    "{env.NOTHING_OF_THE_KIND} == ''", "{http.request.proto} == 'HTTP/1.1'", "{http.request.remote.port} != ''",
+]  # fmt: skip
+
+
+def expression_cases(root: Path) -> list[Case]:
+    """Return what ``http.matchers.expression`` is tried with; those without a value fail in both, and differ in what error routes see."""
+    left = {
+        "handler": "vars",
+        "v": "{http.request.method}",
+        "n": 7,
+        "b": True,
+        "f": 1.5,
+        "l": ["a", "b"],
+    }
+    asked: list[Any] = [
+        ("GET", "/foo", (), "example.com"), ("GET", "/foo/bar?a=1", (("X-A", "one"),), "www.example.com"),
+        ("POST", "/a/b?a=x&b=x", (("X-A", "two"), ("X-B", "b")), "localhost:80"), ("GET", "/API/foo/bar?b=x", (), "[::1]"),
+        ("GET", "/%66oo?a=", (("X-A", "one"), ("X-A", "two")), "127.0.0.1"),
+    ]  # fmt: skip
+    files = [
+        f"file({{'root': '{root}'}})",
+        f"file({{'root': '{root}', 'try_files': ['/nowhere', '/a.txt']}})",
+    ]
+    return [
+        Case(f"expression {text}", [{"handle": [left]}, *asking({"expression": text})], asked)
+        for text in EXPRESSIONS + files
+    ]

@@ -14,7 +14,8 @@ EACH = 5
 
 def test_every_case_is_answered_as_caddy_answers_it(tmp_path):
     cases = differential.make_cases(random.Random(SEED), EACH)
-    cases += modules.file_cases(modules.make_site(tmp_path / "site"))
+    site = modules.make_site(tmp_path / "site")
+    cases += modules.file_cases(site) + modules.expression_cases(site)
     cases += modules.authentication_cases() + modules.chain_cases()
     ports = free_port(), free_port()
     configs = [
