@@ -8,6 +8,7 @@ from typing import Any
 
 from quantum.config.model import path_of
 from quantum.errors import ConfigError
+from quantum.modules.kernel import KERNEL_MODULES
 from quantum.modules.known import KNOWN_TO_CADDY
 from quantum.modules.spec import ModuleSpec
 
@@ -22,16 +23,22 @@ INLINE_KEYS = {
     "http.reverse_proxy.selection_policies": "policy",
     "http.reverse_proxy.transport": "protocol",
     "http.reverse_proxy.upstreams": "source",
+    "tls.ca_pool.source": "provider",
+    "tls.client_auth.verifier": "verifier",
+    "tls.get_certificate": "via",
     "tls.issuance": "module",
+    "tls.leaf_cert_loader": "loader",
+    "tls.permission": "module",
+    "tls.stek": "provider",
 }
 """Where an object carries its own type's name, and under which key (Caddy's inline keys)."""
 
 
 class Registry:
-    """All modules of the program. Immutable once made."""
+    """All modules of the program, the kernel's among them. Immutable once made."""
 
     def __init__(self, specs: Iterable[ModuleSpec]) -> None:
-        self._specs = {spec.id: spec for spec in specs}
+        self._specs = {spec.id: spec for spec in (*KERNEL_MODULES, *specs)}
 
     def __iter__(self) -> Iterator[ModuleSpec]:
         return iter(self._specs.values())

@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantum.net.client_tls import Roots
+from quantum.net.client_verification import verify_clients
 from quantum.net.groups import DEFAULT_GROUPS, set_groups
 
 CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -17,15 +19,15 @@ VERSIONS = {"tls1.2": ssl.TLSVersion.TLSv1_2, "tls1.3": ssl.TLSVersion.TLSv1_3}
 
 @dataclass(frozen=True)
 class ClientTrust:
-    """What a client must prove: a certificate that leads to one of ``roots`` (PEM).
+    """What a client must prove.
 
-    ``required``: one without certificate is refused. ``is_exact``: ``roots`` are the certificates of the
-    clients themselves.
+    ``roots``: its certificate leads to one of these; None: whoever signed it, it is taken. ``leaves``:
+    it is one of these (SHA-256, hexadecimal); none: any. ``required``: one without is refused.
     """
 
-    roots: str
+    roots: Roots | None = None
     required: bool = True
-    is_exact: bool = False
+    leaves: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,16 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def _ask_clients(context: ssl.SSLContext, clients: ClientTrust) -> None:
-    context.load_verify_locations(cadata=clients.roots)
     context.verify_mode = ssl.CERT_REQUIRED if clients.required else ssl.CERT_OPTIONAL
-    if clients.is_exact:
-        # A client's own certificate is the end of its chain, though nobody signed it.
+    if clients.roots is not None:
+        if clients.roots.pem:
+            context.load_verify_locations(cadata=clients.roots.pem)
+        if clients.roots.system:
+            context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+        # An intermediate may be trusted without its root, as in Go.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if clients.roots is None or clients.leaves:
+        verify_clients(context, chains=clients.roots is not None, leaves=clients.leaves)
 
 
 def names_to_try(name: str) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from prometheus_client import generate_latest
 
 from quantum.config.load import MAX_DOCUMENT_BYTES, index_ids, parse_json
 from quantum.errors import BusUnavailable, ConfigError, HttpError
+from quantum.hop.neighbours import ask
 from quantum.service.api import ServiceContext
 from services.admin import tree
 from services.admin.dashboard import files as dashboard
-from services.admin.neighbours import ask
 from services.admin.origin import is_form
 from services.admin.store import Outcome, RevisionStore
 

@@ -2,6 +2,7 @@
 
 ``GET /certificates``               → what exists, without keys
 ``GET /certificates/<name>``        → 200 with chain and key, 202 while it is obtained, 404 unknown
+``GET /stored/<key>``               → the certificates (never a key) in a file of the storage
 ``GET /pki/ca/<id>``                → names and certificates of an authority (Caddy's fields)
 ``GET /pki/ca/<id>/certificates``   → its chain as PEM
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -22,15 +24,23 @@ from services.certs.issuers.api import IssuanceFailed
 from services.certs.issuers.authority import Authority
 from services.certs.material import Material, certificate_pem
 from services.certs.names import normalise
+from services.certs.storage import Storage
+
+_PEM = (b"content-type", b"application/pem-certificate-chain")
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----\n?")
 
 
 class CertificatesEndpoint:
     """A Handler; the hop has checked that a room of this deployment asks."""
 
     def __init__(
-        self, book: CertificateBook, find_authority: Callable[[str], Authority | None]
+        self,
+        book: CertificateBook,
+        find_authority: Callable[[str], Authority | None],
+        storage: Storage,
     ) -> None:
         self._book = book
+        self._storage = storage
         self._find_authority = find_authority
 
     async def handle(self, request: Request) -> Response:
@@ -42,6 +52,8 @@ class CertificatesEndpoint:
                 return _json(200, [_about(n, m) for n, m in sorted(self._book.all().items())])
             case ["certificates", name]:
                 return await self._certificate(name)
+            case ["stored", key]:
+                return await self._stored(key)
             case ["pki", "ca", authority]:
                 return await self._authority(authority)
             case ["pki", "ca", authority, "certificates"]:
@@ -69,6 +81,13 @@ class CertificatesEndpoint:
             },
         )
 
+    async def _stored(self, key: str) -> Response:
+        content = await asyncio.to_thread(self._storage.read_key, key)
+        found = _CERTIFICATE.findall(content or b"")
+        if not found:
+            raise HttpError(404, f"the storage has no certificate under {key!r}")
+        return Response(200, Headers([_PEM]), b"\n".join(found))
+
     async def _authority(self, name: str) -> Response:
         authority = self._get(name)
         root, intermediate = await asyncio.to_thread(_certificates, authority)
@@ -86,8 +105,7 @@ class CertificatesEndpoint:
 
     async def _chain(self, name: str) -> Response:
         root, intermediate = await asyncio.to_thread(_certificates, self._get(name))
-        headers = Headers([(b"content-type", b"application/pem-certificate-chain")])
-        return Response(200, headers, (intermediate + root).encode())
+        return Response(200, Headers([_PEM]), (intermediate + root).encode())
 
     def _get(self, name: str) -> Authority:
         authority = self._find_authority(name)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantum.config.units import NetworkAddress
+from quantum.modules.config import ModuleConfig
 from quantum.modules.hosts import host_names
 from services.certs.material import wildcard_of
 
@@ -91,6 +92,13 @@ def permitted_names(http: Any, automate: Iterable[str]) -> PermittedNames:
             names.update({"localhost", normalise(address.host or "localhost")})
     names -= {None, "0.0.0.0", "::"}
     return PermittedNames(frozenset(name for name in names if name), any_local_address)
+
+
+def identities_of(modules: Iterable[ModuleConfig]) -> list[str]:
+    """Return the names as which proxies present themselves to upstreams (``client_certificate_automate``)."""
+    transports = (m for m in modules if m.spec.id == "http.reverse_proxy.transport.http")
+    names = (t.config.tls.client_certificate_automate for t in transports if t.config.tls)
+    return [str(name) for name in names if name]
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -20,7 +20,7 @@ from services.certs.endpoint import CertificatesEndpoint
 from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed, Surroundings
 from services.certs.issuers.authority import Authority
-from services.certs.names import normalise, permitted_names
+from services.certs.names import identities_of, normalise, permitted_names
 from services.certs.plans import Plans, check_lifetimes
 from services.certs.storage import Storage
 from services.certs.vault import Vault
@@ -39,12 +39,13 @@ class CertsService:
         self._book = CertificateBook(context, Vault(self._storage))
         self._authorities: dict[str, Authority] = {}
         self._pki = PkiApp()
+        self._coming: list[dict[str, Authority]] = []
         self._tasks = TaskSet("certs")
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         """Serve the other rooms; begin the renewal loop."""
-        endpoint = CertificatesEndpoint(self._book, self._find_authority)
+        endpoint = CertificatesEndpoint(self._book, self._find_authority, self._storage)
         self._context.hop.table.install(
             "certs", SERVICE_REVISION, {"certificates": endpoint, "pki": endpoint}
         )
@@ -73,18 +74,26 @@ class CertsService:
         await asyncio.to_thread(loaded.load)
         automate = _automated(tls)
         arrangement = Arrangement(
-            permitted_names(revision.section("apps.http"), automate),
+            permitted_names(
+                revision.section("apps.http"), [*automate, *identities_of(revision.modules)]
+            ),
             Plans(tls, surroundings),
             loaded,
             automate,
         )
         self._book.prepare(arrangement)
+        self._coming.append(authorities)
 
         def commit() -> None:
+            self._coming.remove(authorities)
             self._pki, self._authorities = pki, authorities
             self._book.commit(arrangement)
 
-        return _Swap(commit, partial(self._discard, arrangement))
+        async def discard() -> None:
+            self._coming.remove(authorities)
+            self._book.discard(arrangement)
+
+        return _Swap(commit, discard)
 
     async def stop(self, grace: float) -> None:
         """Stop renewing; nothing here has to be finished."""
@@ -93,9 +102,6 @@ class CertsService:
         await self._tasks.aclose()
         await self._book.aclose()
         self._context.hop.table.retire("certs", SERVICE_REVISION)
-
-    async def _discard(self, arrangement: Arrangement) -> None:
-        self._book.discard(arrangement)
 
     async def _run(self) -> None:
         while True:
@@ -130,7 +136,10 @@ class CertsService:
     def _find_authority(self, name: str) -> Authority | None:
         if not self._authorities:
             self._authorities = self._authorities_for(self._pki)
-        return self._authorities.get(name)
+        for authorities in [*reversed(self._coming), self._authorities]:  # others prepare too
+            if name in authorities:
+                return authorities[name]
+        return None
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,14 @@ class Storage:
         except FileNotFoundError:
             return None
 
+    def read_key(self, key: str) -> bytes | None:
+        """Return a file by its path below the storage; None when it is none, or leads out of it."""
+        root = self.root.resolve()
+        path = (root / key).resolve()
+        if not path.is_relative_to(root) or not path.is_file():
+            return None
+        return path.read_bytes()
+
     def write(self, data: bytes, *parts: str) -> None:
         """Replace a file: after a crash it has the old content or the new, never a part of it."""
         path = self.root.joinpath(*parts)

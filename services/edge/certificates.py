@@ -8,25 +8,19 @@ the bus says that a newer one exists.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from quantum.bus.api import Entry, Subscription
 from quantum.bus.subjects import CERTIFICATES, CertificateReady, key_of
 from quantum.errors import BusUnavailable, HttpError
-from quantum.hop.resolve import SERVICE_REVISION
-from quantum.http.body import read_all
-from quantum.http.headers import Headers
-from quantum.http.message import ConnectionFacts, Request
 from quantum.net.tls import TlsSettings, make_server_context, names_to_try
 from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
+from quantum.trust.certificates import KeyPair, ask_certificate
 from services.edge.protocols.h3.quic import QuicCertificate, load_certificate
 
 FETCH_SECONDS = 8.0
@@ -40,8 +34,6 @@ REFUSED_SECONDS = 10.0
 REFUSED_NAMES = 4096
 FINGERPRINT_DIGITS = 16
 """Of a fingerprint, in the names of the copies: 64 bits tell two certificates of one name apart."""
-MAX_ANSWER = 256 * 1024
-"""A chain and a key: a few KiB."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +134,10 @@ class CertificateStore:
 
     async def _fetch(self, name: str) -> None:
         try:
-            answer = await self._ask(name)
-            while answer is None:
+            pair = await ask_certificate(self._context.hop, name)
+            while pair is None:
                 await self._context.clock.sleep(PENDING_SECONDS)
-                answer = await self._ask(name)
+                pair = await ask_certificate(self._context.hop, name)
         except HttpError as error:
             if error.status in {403, 404}:
                 self._remember_refusal(name)
@@ -157,29 +149,13 @@ class CertificateStore:
         except (OSError, ValueError, KeyError) as error:
             self._context.log.warning("certificate_not_fetched", name=name, reason=str(error))
         else:
-            await self._keep(answer)
+            await self._keep(pair)
 
-    async def _ask(self, name: str) -> dict[str, Any] | None:
-        """Return certs' answer, None while it is obtaining the certificate."""
-        handler = self._context.hop.handler("certs", SERVICE_REVISION, "certificates")
-        facts = ConnectionFacts(("", 0), ("", 0), "http")
-        path = f"/certificates/{quote(name, safe='')}"
-        request = Request("GET", "http", "certs", path, None, Headers(), b"", facts)
-        response = await handler.handle(request)
-        content = await read_all(response.body, MAX_ANSWER)
-        if response.status == 202:
-            return None
-        if response.status != 200:
-            raise HttpError(response.status, "certs refused")
-        answer: dict[str, Any] = json.loads(content)
-        return answer
-
-    async def _keep(self, answer: dict[str, Any]) -> None:
-        name, fingerprint = str(answer["name"]), str(answer["fingerprint"])[:FINGERPRINT_DIGITS]
-        file = self._folder / f"{key_of(name)}.{fingerprint}.pem"
-        pem = str(answer["key"]).strip() + "\n" + str(answer["certificate"])
-        await asyncio.to_thread(self._write, file, name, pem)
-        self._take(Pair(name, fingerprint, file))
+    async def _keep(self, pair: KeyPair) -> None:
+        fingerprint = pair.fingerprint[:FINGERPRINT_DIGITS]
+        file = self._folder / f"{key_of(pair.name)}.{fingerprint}.pem"
+        await asyncio.to_thread(self._write, file, pair.name, pair.pem)
+        self._take(Pair(pair.name, fingerprint, file))
 
     def _take(self, pair: Pair) -> None:
         old = self._pairs.get(pair.name)

@@ -9,6 +9,7 @@ from services.edge.limiting.modules import MODULES as LIMITING
 from services.edge.listening.modules import MODULES as LISTENERS
 from services.edge.modules import MODULES
 from services.edge.observing.modules import MODULES as OBSERVING
+from services.edge.tls.modules import MODULES as TLS
 
 MANIFEST = Manifest(
     room="edge",
@@ -23,6 +24,7 @@ MANIFEST = Manifest(
         *LISTENERS,
         *AUTHENTICATION,
         *OBSERVING,
+        *TLS,
         ModuleSpec(
             id="http.ip_sources.static",
             room="edge",

@@ -13,6 +13,7 @@ from quantum.modules.lifetime import Lifetime
 from quantum.net.listen import KeepAlive, close_all, open_listeners
 from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.tasks import TaskSet
+from quantum.trust.pools import TrustedPools
 from services.edge.admission import Admission
 from services.edge.automatic_https import is_secure_listener, plan
 from services.edge.certificates import CertificateStore
@@ -39,6 +40,8 @@ RETIRED_SECONDS = 60.0
 """How long the modules of an old revision stay open: requests that began before it was replaced."""
 HTTP_PORT = "apps.http.http_port"
 """The place in a configuration that listeners for redirects come from."""
+POLICIES = ".tls_connection_policies["
+"""In the path of everything that says how TLS is spoken."""
 BUS_RETRY_SECONDS = 5.0
 PREFETCH_SECONDS = 5.0
 """Certificates are fetched before a revision is taken into use, but a slow authority delays it no
@@ -80,6 +83,7 @@ class EdgeService:
         self._context = context
         self._tasks = TaskSet("edge")
         self._certificates = CertificateStore(context, self._tasks)
+        self._pools = TrustedPools(context.hop)
         self._challenges = ChallengeAnswers(context.bus)
         self._rate_limits = RateLimits(context.metrics)
         self._counts = SharedCounts(self._rate_limits.zones, context.bus, context.clock, PROCESS_ID)
@@ -110,6 +114,7 @@ class EdgeService:
     async def prepare(self, revision: Revision) -> Prepared:
         """Compile the servers, open the sockets that are new, fetch the certificates."""
         app: HttpApp = revision.section("apps.http") or HttpApp()
+        await self._pools.fetch(m for m in revision.modules if POLICIES in m.path)
         lifetime = Lifetime()
         opened = Opening()
         try:
@@ -187,7 +192,7 @@ class EdgeService:
         protocols = server.protocols_at(index)
         chosen = server.tls_connection_policies or [ConnectionPolicy()]
         try:
-            policies = Policies(chosen, alpn_for(protocols), self._certificates)
+            policies = Policies(chosen, alpn_for(protocols), self._certificates, self._pools)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}.tls_connection_policies", str(error)) from error
         quic = QuicSettings(policies, allows_early=server.allow_0rtt)

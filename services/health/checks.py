@@ -11,7 +11,7 @@ from quantum.bus.subjects import key_of
 from quantum.config.units import NetworkAddress
 from quantum.errors import ConfigError
 from quantum.modules.config import ModuleConfig
-from quantum.net.client_tls import make_client_context
+from quantum.net.client_tls import PeerTrust, make_client_context
 from quantum.service.api import Revision
 
 PROXY = "http.handlers.reverse_proxy"
@@ -68,14 +68,14 @@ class Check:
         return self.origin + self.path
 
 
-def checks_of(revision: Revision) -> dict[str, Check]:
+def checks_of(revision: Revision, trust: PeerTrust) -> dict[str, Check]:
     """Return the checks of ``revision`` by key; ConfigError when TLS files cannot be used."""
     checks: dict[str, Check] = {}
     for module in proxies_of(revision):
         if module.config.health_checks.active is not None:
             named = [upstream.dial for upstream in module.config.upstreams]
             dials = [dial for dial in named if "{" not in dial]  # others depend on requests
-            for check in checks_of_proxy(module, dials):
+            for check in checks_of_proxy(module, dials, trust):
                 checks[check.key] = check
     return checks
 
@@ -85,12 +85,12 @@ def proxies_of(revision: Revision) -> list[ModuleConfig]:
     return [module for module in revision.modules if module.spec.id == PROXY]
 
 
-def checks_of_proxy(module: ModuleConfig, dials: Iterable[str]) -> list[Check]:
+def checks_of_proxy(module: ModuleConfig, dials: Iterable[str], trust: PeerTrust) -> list[Check]:
     """Return the checks of these upstreams by the rules of the proxy ``module``."""
     config = module.config
     transport = config.transport
     tls = getattr(transport.config, "tls", None) if transport else None
-    contexts = (None, None) if tls is None else _contexts(module, tls)
+    contexts = (None, None) if tls is None else _contexts(module, tls, trust)
     checks = []
     for dial in dials:
         checker = config.checker_id(dial)
@@ -108,9 +108,11 @@ def checks_of_proxy(module: ModuleConfig, dials: Iterable[str]) -> list[Check]:
     return checks
 
 
-def _contexts(module: ModuleConfig, tls: Any) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def _contexts(
+    module: ModuleConfig, tls: Any, trust: PeerTrust
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     try:
-        plain, h2 = make_client_context(tls), make_client_context(tls)
+        plain, h2 = make_client_context(tls, trust), make_client_context(tls, trust)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{module.path}.transport.tls", f"cannot be used: {error}") from error
     h2.set_alpn_protocols(["h2"])

@@ -8,5 +8,7 @@ MANIFEST = Manifest(
     room="health",
     service="services.health.service:HealthService",
     summary="Checks upstreams and publishes which ones work",
+    # Roots and certificates towards upstreams are asked for while a revision is prepared.
+    needs=("certs",),
     subjects=("quantum.health.upstream_changed",),
 )

@@ -18,6 +18,7 @@ from quantum.ids import PROCESS_ID
 from quantum.modules.config import ModuleConfig
 from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.tasks import TaskSet
+from quantum.trust.upstreams import UpstreamTrust
 from services.health.board import Board
 from services.health.checks import Check, checks_of, checks_of_proxy, proxies_of
 from services.health.figures import RoomFigures
@@ -47,6 +48,7 @@ class HealthService:
         self._watches: dict[str, Watch] = {}
         self._together: list[Together] = []
         self._is_concluding = False
+        self._trust = UpstreamTrust(context)
         self._tasks = TaskSet("health")
         self._subscriptions: list[Subscription] = []
         self._fixed: dict[str, Check] = {}
@@ -71,7 +73,8 @@ class HealthService:
 
     async def prepare(self, revision: Revision) -> Prepared:
         """Work out the checks of ``revision``; nothing is probed before commit."""
-        return _Swap(self, checks_of(revision), revision)
+        await self._trust.prepare(revision)
+        return _Swap(self, checks_of(revision, self._trust), revision)
 
     async def stop(self, grace: float) -> None:
         """End all watches. What they published stays, until its time is over."""
@@ -83,6 +86,7 @@ class HealthService:
         await self._tasks.aclose()
         await self._board.aclose()
         await self._prober.aclose()
+        await self._trust.aclose()
 
     def take(self, checks: dict[str, Check], revision: Revision) -> None:
         """Watch ``checks`` and what proxies find by themselves from now on."""
@@ -125,7 +129,7 @@ class HealthService:
             if module is None or one.revision != self._revision:
                 continue
             if module.config.health_checks.active is not None:
-                for check in checks_of_proxy(module, one.upstreams):
+                for check in checks_of_proxy(module, one.upstreams, self._trust):
                     found[check.key] = check
         return found
 

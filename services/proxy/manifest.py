@@ -29,6 +29,8 @@ MANIFEST = Manifest(
     room="proxy",
     service="services.proxy.service:ProxyService",
     summary="Balances requests over upstreams",
+    # Roots and certificates towards upstreams are asked for while a revision is prepared.
+    needs=("certs",),
     modules=(
         ModuleSpec(
             id="http.handlers.reverse_proxy",

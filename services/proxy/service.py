@@ -7,6 +7,7 @@ from typing import Any
 from quantum.hop.resolve import SERVICE_REVISION
 from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.service.handlers import HandlerRoom
+from quantum.trust.upstreams import UpstreamTrust
 from services.proxy.handler import ReverseProxy
 from services.proxy.judging.figures import Exchange, UpstreamCollector
 from services.proxy.judging.report import Report, UpstreamReport
@@ -26,9 +27,11 @@ class ProxyService:
         self._upstreams = Upstreams()
         self._standings = Standings(context.bus, context.clock)
         self._observations = Observations(context.bus)
+        self._trust = UpstreamTrust(context)
         self._room = HandlerRoom(
             context,
             {
+                UpstreamTrust: self._trust,
                 Upstreams: self._upstreams,
                 Standings: self._standings,
                 Observations: self._observations,
@@ -48,6 +51,7 @@ class ProxyService:
 
     async def prepare(self, revision: Revision) -> Prepared:
         """Make the proxies of ``revision``."""
+        await self._trust.prepare(revision)
         prepared = await self._room.prepare(revision)
         return _Swap(self, revision, prepared)
 
@@ -66,6 +70,7 @@ class ProxyService:
         await self._standings.aclose()
         await self._observations.aclose()
         await self._figures.aclose()
+        await self._trust.aclose()
 
     def report(self) -> list[dict[str, Any]]:
         """Return the state of every upstream of the active configuration, once per address."""

@@ -33,6 +33,9 @@ from services.certs.storage import Storage
 ROOT_LIFETIME = datetime.timedelta(days=3600)
 """Ten years, as Caddy's: people install a root once."""
 
+_PURPOSES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+"""Servers, and proxies that present themselves to upstreams (``client_certificate_automate``)."""
+
 BACKDATE = datetime.timedelta(seconds=60)
 """Certificates start this long ago: clients' clocks are not exact."""
 
@@ -99,7 +102,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([general_name(name)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
             .add_extension(_authority_of(signer.certificate), critical=False),
             signer.key,
         )

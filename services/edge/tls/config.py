@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import ssl
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
@@ -15,6 +12,8 @@ from quantum.config.model import StrictModel
 from quantum.config.pattern import PatternText
 from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import StringArray
+from quantum.modules.config import InlineModule
+from quantum.modules.trust import InlineCertificate, TrustPool
 
 TlsVersion = Literal["tls1.2", "tls1.3"]
 
@@ -72,87 +71,46 @@ class HandshakeMatch(StrictModel):
     local_ip: LocalAddress | None = None
 
 
-class AuthorityPool(StrictModel):
-    """``tls.ca_pool.source``: trusted roots, from files or inline (base64 DER)."""
-
-    provider: Literal["file", "inline"]
-    pem_files: list[str] = Field(default_factory=list)
-    trusted_ca_certs: list[str] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _has_roots(self) -> AuthorityPool:
-        given = self.pem_files if self.provider == "file" else self.trusted_ca_certs
-        other = self.trusted_ca_certs if self.provider == "file" else self.pem_files
-        if other or not given:
-            field = "pem_files" if self.provider == "file" else "trusted_ca_certs"
-            raise ValueError(f"the provider {self.provider!r} takes {field}, at least one")
-        return self
-
-
-def pem_of(der: str) -> str:
-    """Return base64 DER as PEM; ValueError when it is no certificate."""
-    try:
-        pem = ssl.DER_cert_to_PEM_cert(base64.b64decode(der, validate=True))
-    except binascii.Error as error:
-        raise ValueError(f"not base64: {error}") from None
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=pem)
-    except ssl.SSLError as error:
-        raise ValueError("not a certificate in DER") from error
-    return pem
-
-
 class ClientAuthentication(StrictModel):
     """Who the client must be. The presence of the object, unless empty, asks for a certificate.
 
-    ``request`` and ``require``, which take certificates of anybody unverified, cannot be had of Python's
-    ssl module and are refused.
+    ``request`` and ``require`` take certificates whoever signed them; verifiers look at them all the same.
     """
 
-    ca: AuthorityPool | None = None
-    trusted_ca_certs: list[str] = Field(default_factory=list)
+    ca: TrustPool | None = None
+    trusted_ca_certs: list[InlineCertificate] = Field(default_factory=list)
     trusted_ca_certs_pem_files: list[str] = Field(default_factory=list)
-    trusted_leaf_certs: list[str] = Field(default_factory=list)
-    verifiers: NotBuilt = None
+    trusted_leaf_certs: list[InlineCertificate] = Field(default_factory=list)
+    verifiers: list[InlineModule("tls.client_auth.verifier")] = Field(default_factory=list)  # type: ignore[valid-type]
     mode: Literal["", "request", "require", "verify_if_given", "require_and_verify"] = ""
-
-    @field_validator("trusted_ca_certs", "trusted_leaf_certs")
-    @classmethod
-    def _are_certificates(cls, texts: list[str]) -> list[str]:
-        for text in texts:
-            pem_of(text)
-        return texts
 
     @model_validator(mode="after")
     def _can_be_had(self) -> ClientAuthentication:
-        if self.mode in {"request", "require"}:
-            raise ValueError(f"mode {self.mode!r} takes any certificate: not built here yet")
-        if self.is_active and not self.has_roots:
-            raise ValueError(
-                "needs certificates to verify against: ca, with provider file or inline"
-            )
-        if self.trusted_leaf_certs and self._has_authorities:
-            raise ValueError("trusted_leaf_certs and authorities together are not built here yet")
+        if self.mode in {"verify_if_given", "require_and_verify"} and not (
+            self.has_authorities or self.trusted_leaf_certs
+        ):
+            raise ValueError(f"mode {self.mode!r} needs certificates to verify against: ca")
         return self
 
     @property
     def is_active(self) -> bool:
         """Whether anything is asked of clients."""
-        return bool(self.mode) or self.has_roots
+        return bool(self.mode or self.has_authorities or self.trusted_leaf_certs or self.verifiers)
 
     @property
     def is_required(self) -> bool:
         """Whether a client without certificate is refused."""
-        return self.is_active and self.mode != "verify_if_given"
+        return self.is_active and self.mode not in {"request", "verify_if_given"}
 
     @property
-    def _has_authorities(self) -> bool:
+    def has_authorities(self) -> bool:
+        """Whether there are roots that a certificate may lead to."""
         return bool(self.ca or self.trusted_ca_certs or self.trusted_ca_certs_pem_files)
 
     @property
-    def has_roots(self) -> bool:
-        """Whether there is something to verify against."""
-        return self._has_authorities or bool(self.trusted_leaf_certs)
+    def verifies_chains(self) -> bool:
+        """Whether a certificate must lead to one of them."""
+        return self.has_authorities and self.mode not in {"request", "require"}
 
 
 class ConnectionPolicy(StrictModel):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from quantum.net.client_hello import ClientHello
 from quantum.net.tls import TlsSettings, bare_context
+from quantum.trust.pools import TrustedPools
 from services.edge.certificates import CertificateStore
 from services.edge.protocols.h3.quic import QuicCertificate
 from services.edge.tls.config import ConnectionPolicy
@@ -22,6 +23,7 @@ class Policies:
         policies: Sequence[ConnectionPolicy],
         alpn: tuple[str, ...],
         certificates: CertificateStore,
+        pools: TrustedPools,
     ) -> None:
         """``alpn`` is offered where a policy names none; of its own, only what is in ``alpn`` can be.
 
@@ -29,7 +31,8 @@ class Policies:
         """
         self._certificates = certificates
         self._policies = [
-            (policy, compile_match(policy.match), settings_of(policy, alpn)) for policy in policies
+            (policy, compile_match(policy.match), settings_of(policy, alpn, pools))
+            for policy in policies
         ]
         for _, _, settings in self._policies:
             bare_context(settings)  # what OpenSSL refuses is refused before it is in force

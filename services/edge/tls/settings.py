@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from quantum.config.curves import CURVES
+from quantum.modules.trust import pem_of
+from quantum.net.client_tls import Roots, fingerprints_of
 from quantum.net.tls import ClientTrust, TlsSettings
-from services.edge.tls.config import (
-    CIPHER_SUITES,
-    ClientAuthentication,
-    ConnectionPolicy,
-    pem_of,
-)
+from quantum.trust.pools import TrustedPools
+from services.edge.tls.config import CIPHER_SUITES, ClientAuthentication, ConnectionPolicy
+from services.edge.tls.leaves import leaves_of
 
 
-def settings_of(policy: ConnectionPolicy, alpn: tuple[str, ...]) -> TlsSettings:
+def settings_of(
+    policy: ConnectionPolicy, alpn: tuple[str, ...], pools: TrustedPools
+) -> TlsSettings:
     """Return the settings; ``alpn`` bounds what a policy can offer.
 
-    Contexts are kept by certificate and settings, and OpenSSL keeps tickets by context: a session of
-    one policy is never resumed under another. OSError when a file cannot be read.
+    Contexts are kept by certificate and settings, and tickets are sealed by them: a session of one
+    policy is never resumed under another. OSError or ValueError when a pool cannot be read.
     """
     client = policy.client_authentication
     return TlsSettings(
@@ -27,18 +28,30 @@ def settings_of(policy: ConnectionPolicy, alpn: tuple[str, ...]) -> TlsSettings:
         policy.protocol_max,
         tuple(CIPHER_SUITES[name] for name in policy.cipher_suites),
         tuple(CURVES[name] for name in policy.curves),
-        trust_of(client) if client is not None and client.is_active else None,
+        trust_of(client, pools) if client is not None and client.is_active else None,
     )
 
 
-def trust_of(client: ClientAuthentication) -> ClientTrust:
-    """Return what clients must prove; OSError when a file of roots cannot be read."""
+def trust_of(client: ClientAuthentication, pools: TrustedPools) -> ClientTrust:
+    """Return what clients must prove; OSError or ValueError when it cannot be read."""
+    leaves: frozenset[str] | None = None
     if client.trusted_leaf_certs:
-        roots = [pem_of(text) for text in client.trusted_leaf_certs]
-        return ClientTrust("\n".join(roots), client.is_required, is_exact=True)
-    files, inline = list(client.trusted_ca_certs_pem_files), list(client.trusted_ca_certs)
+        leaves = fingerprints_of("\n".join(pem_of(text) for text in client.trusted_leaf_certs))
+    for verifier in client.verifiers:  # all must agree
+        found = leaves_of(verifier, pools)
+        leaves = found if leaves is None else leaves & found
+        if not leaves:
+            raise ValueError(f"{verifier.path}: no certificate satisfies all verifiers")
+    roots = _roots(client, pools) if client.verifies_chains else None
+    return ClientTrust(roots, client.is_required, leaves or frozenset())
+
+
+def _roots(client: ClientAuthentication, pools: TrustedPools) -> Roots:
+    texts = [Path(name).read_text("ascii") for name in client.trusted_ca_certs_pem_files]
+    texts += [pem_of(text) for text in client.trusted_ca_certs]
+    roots = Roots("\n".join(texts))
     if client.ca is not None:
-        files += client.ca.pem_files
-        inline += client.ca.trusted_ca_certs
-    texts = [Path(name).read_text("ascii") for name in files] + [pem_of(text) for text in inline]
-    return ClientTrust("\n".join(texts), client.is_required)
+        roots += pools.roots_of(client.ca)
+    if not roots.pem and not roots.system:
+        raise ValueError("client_authentication: a pool without a certificate trusts nobody")
+    return roots

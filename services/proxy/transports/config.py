@@ -15,6 +15,7 @@ from quantum.config.curves import check_curves
 from quantum.config.model import StrictModel, path_of
 from quantum.config.units import Duration, NetworkAddress
 from quantum.errors import ConfigError
+from quantum.modules.trust import InlineCertificate, TrustPool
 from services.proxy.discovery.config import ResolverConfig
 
 
@@ -87,32 +88,11 @@ class FastCgiTransportConfig(StrictModel):
     keep_alive: KeepAlive | None = None
 
 
-_CA_FIELDS = {"file": {"pem_files"}, "inline": {"trusted_ca_certs"}, "system": set[str]()}
-"""The providers of trusted roots that are built, and what each is told."""
-
-
-def _check_ca(ca: dict[str, Any]) -> None:
-    fields = _CA_FIELDS.get(str(ca.get("provider")))
-    if fields is None:
-        raise ValueError('ca: the providers built here are "file", "inline" and "system"')
-    for name, value in ca.items():
-        if name not in {"provider", *fields}:
-            raise ValueError(f"ca: {ca['provider']!r} has no field {name!r}")
-        if name != "provider" and not (
-            isinstance(value, list) and value and all(isinstance(one, str) for one in value)
-        ):
-            raise ValueError(f"ca.{name}: a list of texts, at least one")
-    if fields and not fields & set(ca):
-        raise ValueError(f"ca: {ca['provider']!r} needs {min(fields)!r}")
-
-
-class UpstreamTls(PartlyBuilt):
+class UpstreamTls(StrictModel):
     """TLS towards upstreams; certificates are verified against ``ca`` or the system's roots."""
 
-    unbuilt = frozenset({"client_certificate_automate"})
-
-    ca: dict[str, Any] | None = None
-    root_ca_pool: list[str] = Field(default_factory=list)
+    ca: TrustPool | None = None
+    root_ca_pool: list[InlineCertificate] = Field(default_factory=list)
     root_ca_pem_files: list[str] = Field(default_factory=list)
     client_certificate_file: str = ""
     client_certificate_key_file: str = ""
@@ -128,8 +108,8 @@ class UpstreamTls(PartlyBuilt):
     def _check(self) -> UpstreamTls:
         if bool(self.client_certificate_file) != bool(self.client_certificate_key_file):
             raise ValueError("a client certificate needs both its file and its key file")
-        if self.ca is not None:
-            _check_ca(self.ca)
+        if self.client_certificate_file and self.client_certificate_automate:
+            raise ValueError("client_certificate_automate: not beside a certificate from files")
         if self.renegotiation not in ("", "never"):
             raise ValueError(
                 'renegotiation: only "never" is obeyed: OpenSSL as a client refuses an upstream that asks'
@@ -191,7 +171,9 @@ class HttpTransportConfig(PartlyBuilt):
         if self.tls is None:
             raise ValueError('versions: HTTP/3 needs "tls": {}')
         refused = (
-            ("except_ports", "server_name") if "{" in self.tls.server_name else ("except_ports",)
+            ("except_ports", "client_certificate_automate", "server_name")
+            if "{" in self.tls.server_name
+            else ("except_ports", "client_certificate_automate")
         )
         for name in refused:
             if getattr(self.tls, name):

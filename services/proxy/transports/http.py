@@ -16,7 +16,9 @@ from quantum.connection.h2_client import H2Client
 from quantum.errors import ConfigError
 from quantum.http.message import Response
 from quantum.modules.lifetime import Provision
+from quantum.net.client_tls import PeerTrust
 from quantum.tasks import TaskSet
+from quantum.trust.upstreams import OfThisMachine, UpstreamTrust
 from quantum.wire.h2 import H2Settings
 from services.proxy.discovery.resolver import Resolver
 from services.proxy.exchange import Outgoing, attempt
@@ -77,10 +79,12 @@ class HttpTransport:
         self._config = config
         versions = set(config.versions)
         self._security: Security | None = None
+        trust: PeerTrust = provision.resources.get(UpstreamTrust) or OfThisMachine()
         if config.tls is not None:
             self._security = Security(
                 config.tls,
                 provision.path,
+                trust,
                 speaks_h2="2" in versions,
                 speaks_h1="1.1" in versions,
             )
@@ -106,7 +110,7 @@ class HttpTransport:
         self._quic: QuicDialler | None = None
         if versions == {"3"}:
             self._quic = _quic_dialler(
-                config, provision.path, self._dialling, self._limits.max_head_bytes
+                config, provision.path, trust, self._dialling, self._limits.max_head_bytes
             )
         self._h2 = dataclasses.replace(
             UPSTREAM, field_bytes=min(UPSTREAM.field_bytes, self._limits.max_head_bytes)
@@ -323,14 +327,20 @@ class HttpTransport:
 
 
 def _quic_dialler(
-    config: HttpTransportConfig, path: str, dialling: DialSettings, max_head_bytes: int
+    config: HttpTransportConfig,
+    path: str,
+    trust: PeerTrust,
+    dialling: DialSettings,
+    max_head_bytes: int,
 ) -> QuicDialler:
     """Return what opens connections over QUIC. Only who speaks it loads it: aioquic is large."""
     from services.proxy.transports.h3.dialling import QuicDialler
+    from services.proxy.transports.h3.quic import client_configuration
 
     assert config.tls is not None
     try:
-        return QuicDialler(config.tls, config.keep_alive.idle_timeout, dialling, max_head_bytes)
+        shared = client_configuration(config.tls, trust, config.keep_alive.idle_timeout)
+        return QuicDialler(shared, dialling, max_head_bytes)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
 

@@ -8,7 +8,7 @@ from quantum.config.units import NetworkAddress
 from quantum.errors import ConfigError
 from quantum.http.message import Request
 from quantum.http.placeholders import compile_template, constant
-from quantum.net.client_tls import make_client_context
+from quantum.net.client_tls import PeerTrust, make_client_context
 from services.proxy.transports.config import UpstreamTls
 
 DEFAULT_HANDSHAKE_SECONDS = 10.0
@@ -18,15 +18,23 @@ DEFAULT_HANDSHAKE_SECONDS = 10.0
 class Security:
     """The contexts are made once: a certificate that cannot be read is an error of the configuration."""
 
-    def __init__(self, config: UpstreamTls, path: str, *, speaks_h2: bool, speaks_h1: bool) -> None:
+    def __init__(
+        self,
+        config: UpstreamTls,
+        path: str,
+        trust: PeerTrust,
+        *,
+        speaks_h2: bool,
+        speaks_h1: bool,
+    ) -> None:
         """``path`` is the transport's place, for errors; ConfigError when files cannot be used."""
         self._except = frozenset(config.except_ports)
         self.handshake_timeout = config.handshake_timeout or DEFAULT_HANDSHAKE_SECONDS
         self._fixed_name = constant(config.server_name)
         self._name = compile_template(config.server_name) if self._fixed_name is None else None
-        self.plain = _context(config, path, ["http/1.1"])
+        self.plain = _context(config, path, trust, ["http/1.1"])
         protocols = ["h2"] * speaks_h2 + ["http/1.1"] * speaks_h1
-        self.offering_all = _context(config, path, protocols) if speaks_h2 else self.plain
+        self.offering_all = _context(config, path, trust, protocols) if speaks_h2 else self.plain
 
     def covers(self, address: NetworkAddress) -> bool:
         """Whether connections to ``address`` are encrypted (``except_ports``)."""
@@ -47,9 +55,11 @@ class Security:
         return self._fixed_name or ""
 
 
-def _context(config: UpstreamTls, path: str, protocols: list[str]) -> ssl.SSLContext:
+def _context(
+    config: UpstreamTls, path: str, trust: PeerTrust, protocols: list[str]
+) -> ssl.SSLContext:
     try:
-        context = make_client_context(config)
+        context = make_client_context(config, trust)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
     context.set_alpn_protocols(protocols)

@@ -116,7 +116,12 @@ class Edge:
         )
         await self.apply(
             {
-                "plain": {"listen": [f"127.0.0.1:{self.port}"], "routes": [{"handle": [handle]}], **server},
+                "plain": {
+                    "listen": [f"127.0.0.1:{self.port}"],
+                    "routes": [{"handle": [handle]}],
+                    "automatic_https": {"disable_redirects": True},
+                    **server,
+                },
                 "secure": {
                     "listen": [f"127.0.0.1:{self.tls_port}"],
                     "routes": [{"handle": [handle]}],

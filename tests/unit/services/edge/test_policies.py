@@ -8,6 +8,7 @@ import pytest
 
 from quantum.net.client_hello import ClientHello
 from quantum.net.tls import TlsSettings
+from quantum.trust.pools import TrustedPools
 from services.edge.tls.config import ConnectionPolicy
 from services.edge.tls.policies import Policies
 
@@ -32,7 +33,7 @@ class Store:
 
 def policies(store: Store, *raw: dict[str, Any]) -> Policies:
     parsed = [ConnectionPolicy.parse(each) for each in raw]
-    return Policies(parsed, ("h2", "http/1.1"), store)  # type: ignore[arg-type]
+    return Policies(parsed, ("h2", "http/1.1"), store, TrustedPools())  # type: ignore[arg-type]
 
 
 def test_the_name_of_the_hello_counts_then_the_default_then_the_address() -> None:

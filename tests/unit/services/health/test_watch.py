@@ -10,6 +10,7 @@ from quantum.modules.config import ModuleConfig
 from quantum.modules.spec import ModuleSpec
 from quantum.testing.clock import ManualClock, settle
 from quantum.testing.context import make_context, make_revision
+from quantum.trust.upstreams import OfThisMachine
 from services.health.checks import checks_of
 from services.health.service import HealthService
 from services.health.verdict import Sample
@@ -159,5 +160,5 @@ async def test_a_restarted_room_goes_on_from_what_was_published(world, tmp_path)
     ],
 )
 def test_the_url_of_a_check(dial, path, url):
-    [check] = checks_of(make_revision(modules=(proxy(dial, path=path),))).values()
+    [check] = checks_of(make_revision(modules=(proxy(dial, path=path),)), OfThisMachine()).values()
     assert check.url == url

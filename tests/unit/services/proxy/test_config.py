@@ -77,11 +77,11 @@ def test_what_is_not_built_yet_may_be_switched_off():
         ({"transport": {"protocol": "http", "versions": ["2", "3"], "tls": {}}}, "alone"),
         ({"transport": {"protocol": "http", "tls": {"curves": ["p1"]}}}, "unknown curve"),
         ({"transport": {"protocol": "http", "tls": {"renegotiation": "once"}}}, "never"),
-        ({"transport": {"protocol": "http", "tls": {"ca": {"provider": "http"}}}}, "file"),
+        ({"transport": {"protocol": "http", "tls": {"ca": {"provider": "http"}}}}, "endpoints"),
         ({"transport": {"protocol": "http", "tls": {"ca": {"provider": "file"}}}}, "pem_files"),
         (
-            {"transport": {"protocol": "http", "tls": {"ca": {"provider": "inline", "x": [""]}}}},
-            "no field",
+            {"transport": {"protocol": "http", "tls": {"ca": {"provider": "system", "x": [""]}}}},
+            "unknown field",
         ),
         (
             {"transport": {"protocol": "fastcgi"}, "health_checks": {"active": {"uri": "/"}}},

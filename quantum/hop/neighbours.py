@@ -1,4 +1,4 @@
-"""What the admin API asks of other rooms, over the hop."""
+"""What one room asks of another's service, over the hop: small answers, whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quantum.http.message import ConnectionFacts, Request
 MAX_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that are taken: ten thousand upstreams are one or two megabytes."""
 
-_HERE = ConnectionFacts(("", 0), ("", 0), "http", server="admin")
+_HERE = ConnectionFacts(("", 0), ("", 0), "http", server="-")
 
 
 async def ask(hop: Hop, room: str, service: str, path: str) -> tuple[int, str, bytes]:
@@ -23,7 +23,7 @@ async def ask(hop: Hop, room: str, service: str, path: str) -> tuple[int, str, b
         handler = hop.handler(room, SERVICE_REVISION, service)
     except KeyError:
         raise HttpError(503, f"the room {room} is not ready") from None
-    request = Request("GET", "http", "admin", path, None, Headers(), b"", _HERE)
+    request = Request("GET", "http", room, path, None, Headers(), b"", _HERE)
     response = await handler.handle(request)
     content_type = response.headers.get(b"content-type", b"application/json") or b""
     try:

@@ -1,0 +1,50 @@
+"""Asking the certs room for a certificate with its key, over the hop: keys never travel on the bus."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from quantum.errors import HttpError
+from quantum.hop.neighbours import ask
+from quantum.hop.resolve import Hop
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A chain with its key; ``name`` is what it is kept under (perhaps a wildcard)."""
+
+    name: str
+    fingerprint: str
+    chain: str
+    key: str
+    staple: str = ""
+    """An OCSP response in base64, "" for none."""
+
+    @property
+    def pem(self) -> str:
+        """Key and chain as one PEM file has them."""
+        return self.key.strip() + "\n" + self.chain
+
+
+async def ask_certificate(hop: Hop, name: str, query: str = "") -> KeyPair | None:
+    """Return the pair for ``name``, None while it is being obtained.
+
+    HttpError: it cannot be had (404: no configuration names it). ValueError, KeyError: no answer of ours.
+    """
+    path = f"/certificates/{quote(name, safe='')}{query}"
+    status, _, body = await ask(hop, "certs", "certificates", path)
+    if status == 202:
+        return None
+    if status != 200:
+        raise HttpError(status, "certs refused")
+    found: dict[str, Any] = json.loads(body)
+    return KeyPair(
+        str(found["name"]),
+        str(found["fingerprint"]),
+        str(found["certificate"]),
+        str(found["key"]),
+        str(found.get("staple") or ""),
+    )
