@@ -13,17 +13,18 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge
 
-from quantum.bus.subjects import CERTIFICATES, CertificateReady, key_of
-from quantum.errors import BusUnavailable
 from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
 from services.certs.files import LoadedCertificates
-from services.certs.issuers.api import IssuanceFailed
+from services.certs.issuers.api import IssuanceFailed, Issuer
+from services.certs.keeping.announcements import Announcements
+from services.certs.keeping.vault import Vault
 from services.certs.material import Material, wildcard_of
 from services.certs.names import PermittedNames
+from services.certs.ondemand.managed import ManagedCertificates
+from services.certs.ondemand.permission import Gate, PermissionDenied
 from services.certs.plans import Plan, Plans
 from services.certs.renewal import is_due, retry_delay
-from services.certs.vault import Vault
 
 MAX_REFUSED = 1024
 """Names remembered that were asked for and not permitted: a coming revision may bring them, and
@@ -60,9 +61,9 @@ class CertificateBook:
         self._obtaining: dict[str, asyncio.Task[Material | IssuanceFailed]] = {}
         self._failures: dict[str, _Failure] = {}
         self._refused: dict[str, None] = {}
-        self._unannounced: dict[str, Material] = {}
-        self._gone: set[str] = set()
-        self._announcing: asyncio.Task[None] | None = None
+        self._gate = Gate()
+        self._announcements = Announcements(context, self._tasks)
+        self._managed = ManagedCertificates(context.clock)
         self._issued = Counter(
             "quantum_certs_issuances_total",
             "Attempts to obtain a certificate",
@@ -87,15 +88,20 @@ class CertificateBook:
         for arrangement in reversed(self._arrangements):
             if (loaded := arrangement.loaded.find(name)) is not None:
                 return name if name in loaded.subjects else wildcard_of(name), loaded
-            if (managed := arrangement.permitted.resolve(name)) is not None:
-                return managed, await self._have(managed, arrangement.plans.plan_for(managed))
+            managed, plan = _place_of(name, arrangement)
+            if (given := await self._given(name, plan)) is not None:
+                return name, given
+            if managed is not None:
+                return managed, await self._have(managed, plan)
+            if plan.on_demand:
+                return name, await self._have_on_demand(name, plan)
         if len(self._refused) < MAX_REFUSED:
             self._refused[name] = None
         raise KeyError(name)
 
     def all(self) -> dict[str, Material]:
         """Return every certificate at hand, by name."""
-        found = dict(self._held)
+        found = {**self._held, **self._managed.all()}
         for arrangement in self._arrangements:
             for material in arrangement.loaded.all():
                 found.update(dict.fromkeys(material.subjects, material))
@@ -116,14 +122,13 @@ class CertificateBook:
         is_same = self._permitted == arrangement.permitted
         self._permitted = arrangement.permitted
         self._arrangements = [arrangement]
-        for name in [n for n in self._held if arrangement.permitted.resolve(n) is None]:
-            del self._held[name]
-            self._failures.pop(name, None)
-            self._gone.add(name)
-        self._announce_soon()
+        for name in [n for n in self._held if not _may_have(n, arrangement)]:
+            self._drop(name)
+        self._managed.clear()  # asked again when a client wants them
+        self._announcements.send()
         wanted = {n for n in self._refused if arrangement.permitted.resolve(n) is not None}
         for material in arrangement.loaded.all():
-            self._announce_loaded(material)
+            self._tell_all(material)
         if not is_same:
             self._tasks.start(self._resume(arrangement), "resume")
         for name in wanted | set(arrangement.automate):
@@ -145,15 +150,21 @@ class CertificateBook:
         now = self._context.clock.now()
         for material in await asyncio.to_thread(arrangement.loaded.refresh, self._log):
             self._log.info("certificate_file_reloaded", subjects=material.subjects)
-            self._announce_loaded(material)
+            self._tell_all(material)
         for name, material in list(self._held.items()):
             plan = arrangement.plans.plan_for(name)
             if _is_stale(material, plan, now) and self._may_try(name, now):
-                self._start(name, plan)
+                if arrangement.permitted.resolve(name) is not None:
+                    self._start(name, plan)
+                else:
+                    self._tasks.start(self._renew_on_demand(name, plan), "renew")
+        for name in self._managed.due():
+            self._tasks.start(self._given(name, arrangement.plans.plan_for(name)), "managed")
         for name in [n for n, f in self._failures.items() if n not in self._held]:
-            if self._may_try(name, now):
+            is_ours = arrangement.permitted.resolve(name) is not None
+            if is_ours and self._may_try(name, now):
                 self._start(name, arrangement.plans.plan_for(name))
-        self._announce_soon()
+        self._announcements.send()
 
     async def aclose(self) -> None:
         """Stop what runs."""
@@ -166,13 +177,7 @@ class CertificateBook:
 
         The disk says what that was, and the bus, should the disk be a new one.
         """
-        names = set(await asyncio.to_thread(self._vault.names))
-        try:
-            bucket = await self._context.bus.bucket(CERTIFICATES)
-            entries = [await bucket.get(key) for key in await bucket.keys()]
-            names |= {entry.value.name for entry in entries if entry and entry.value}
-        except BusUnavailable as error:
-            self._log.debug("certificates_unlisted", reason=str(error))
+        names = set(await asyncio.to_thread(self._vault.names)) | await self._announcements.names()
         for name in sorted(names):
             if name not in self._held and arrangement.permitted.resolve(name) == name:
                 await self._try(name)
@@ -199,6 +204,52 @@ class CertificateBook:
         if isinstance(outcome, IssuanceFailed):
             raise outcome
         return outcome
+
+    async def _given(self, name: str, plan: Plan) -> Material | None:
+        """Return what a manager has for ``name``, None when none has anything."""
+        if not plan.managers:
+            return None
+        before = self._managed.find(name)
+        material = await self._managed.get(name, plan.managers)
+        if material is None:
+            if before is not None:
+                self._announcements.forget(name)
+        elif before is None or before.fingerprint != material.fingerprint:
+            self._announcements.tell(name, material)
+        return material
+
+    async def _have_on_demand(self, name: str, plan: Plan) -> Material | None:
+        """Have a certificate for a name that only a client spelled out; KeyError when it is not allowed."""
+        now = self._context.clock.now()
+        held = self._held.get(name)
+        if held is not None and held.not_after > now and _is_signed_by(held, plan):
+            return held
+        if name not in self._obtaining:
+            if not self._may_try(name, now):
+                raise IssuanceFailed(
+                    "the last attempt failed; it is too early to try again", ordered=False
+                )
+            try:
+                await self._gate.check(plan.permission, name)
+            except PermissionDenied as denied:
+                self._log.debug("certificate_not_permitted", name=name, reason=str(denied))
+                raise KeyError(name) from None
+        return await self._have(name, plan)
+
+    async def _renew_on_demand(self, name: str, plan: Plan) -> None:
+        """Renew what a client asked for once, if it is still allowed; else let it go."""
+        try:
+            if plan.on_demand:
+                await self._gate.check(plan.permission, name)
+                await self._start(name, plan)
+                return
+        except IssuanceFailed as error:
+            self._note_failure(name, error)
+            return
+        except PermissionDenied as denied:
+            self._log.info("certificate_given_up", name=name, reason=str(denied))
+        self._drop(name)
+        self._announcements.send()
 
     async def _load(self, name: str, plan: Plan) -> Material | None:
         """Take what an earlier run obtained, if it has life left."""
@@ -236,7 +287,7 @@ class CertificateBook:
         last = IssuanceFailed("no issuer", ordered=False)
         for issuer in plan.issuers:
             try:
-                material = await issuer.issue(name, plan.key_type)
+                material = await self._issue(issuer, name, plan)
                 await asyncio.to_thread(self._vault.keep, name, material)
             except (IssuanceFailed, OSError) as error:
                 last = (
@@ -259,57 +310,32 @@ class CertificateBook:
             return material
         raise last
 
+    async def _issue(self, issuer: Issuer, name: str, plan: Plan) -> Material:
+        if plan.reuses_keys:
+            key = await asyncio.to_thread(self._vault.key_of, name, issuer.key)
+            if key is not None:
+                return await issuer.issue(name, plan.key_type, key)
+        return await issuer.issue(name, plan.key_type)
+
+    def _drop(self, name: str) -> None:
+        self._held.pop(name, None)
+        self._failures.pop(name, None)
+        self._announcements.forget(name)
+
     def _note_failure(self, name: str, error: IssuanceFailed) -> None:
         before = self._failures.get(name)
         count = before.count + 1 if before is not None else 1
         wait = datetime.timedelta(seconds=retry_delay(count, ordered=error.ordered))
         self._failures[name] = _Failure(count, self._context.clock.now() + wait)
 
+    def _tell_all(self, material: Material) -> None:
+        for name in material.subjects:
+            self._announcements.tell(name, material)
+
     def _hold(self, name: str, material: Material) -> None:
         self._held[name] = material
         self._ends.labels(name).set(material.not_after.timestamp())
-        self._announce_later(name, material)
-
-    # Telling.
-
-    def _announce_loaded(self, material: Material) -> None:
-        for name in material.subjects:
-            self._announce_later(name, material)
-
-    def _announce_later(self, name: str, material: Material) -> None:
-        self._gone.discard(name)
-        self._unannounced[name] = material
-        self._announce_soon()
-
-    def _announce_soon(self) -> None:
-        """Announce in the background: who asked for a certificate does not wait for the bus."""
-        if self._announcing is None or self._announcing.done():
-            self._announcing = self._tasks.start(self._announce(), "announce")
-
-    async def _announce(self) -> None:
-        """Write what changed to the bucket; what the bus does not take now stays for the next tick."""
-        try:
-            while (self._unannounced or self._gone) and self._context.bus.is_connected:
-                bucket = await self._context.bus.bucket(CERTIFICATES)
-                for name, material in list(self._unannounced.items()):
-                    await bucket.put(key_of(name), _ready(name, material))
-                    if self._unannounced.get(name) is material:
-                        del self._unannounced[name]
-                for name in list(self._gone):
-                    await bucket.delete(key_of(name))
-                    self._gone.discard(name)
-        except BusUnavailable as error:
-            self._log.debug("certificates_unannounced", reason=str(error))
-
-
-def _ready(name: str, material: Material) -> CertificateReady:
-    return CertificateReady(
-        name=name,
-        subjects=list(material.subjects),
-        fingerprint=material.fingerprint,
-        not_after=material.not_after,
-        issuer=material.issuer,
-    )
+        self._announcements.tell(name, material)
 
 
 def _is_signed_by(material: Material, plan: Plan) -> bool:
@@ -319,3 +345,21 @@ def _is_signed_by(material: Material, plan: Plan) -> bool:
 def _is_stale(material: Material, plan: Plan, now: datetime.datetime) -> bool:
     due = is_due(now, material.not_before, material.not_after, plan.ratio)
     return due or not _is_signed_by(material, plan)
+
+
+def _place_of(name: str, arrangement: Arrangement) -> tuple[str | None, Plan]:
+    """Return what ``name`` is certified by, itself or its wildcard, and how; None: by demand alone.
+
+    Where names are certified on demand each has its own certificate: a wildcard is what is allowed, not
+    what is obtained.
+    """
+    managed = arrangement.permitted.resolve(name)
+    if managed == name or managed is None:
+        return managed, arrangement.plans.plan_for(name)
+    plan = arrangement.plans.plan_for(name)
+    return (None, plan) if plan.on_demand else (managed, arrangement.plans.plan_for(managed))
+
+
+def _may_have(name: str, arrangement: Arrangement) -> bool:
+    permitted = arrangement.permitted.resolve(name) is not None
+    return permitted or arrangement.plans.plan_for(name).on_demand

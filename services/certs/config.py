@@ -7,14 +7,16 @@ certificate policy that is silently not applied is worse than an error.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from quantum.config.model import StrictModel, StrictRoot
 from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import Duration, Secret
 from quantum.modules.config import InlineModule, ModuleMap
+from quantum.modules.trust import StorageReference
+from services.certs.ondemand.config import OnDemand
 
 DAY = 86_400.0
 HOUR = 3_600.0
@@ -35,14 +37,14 @@ class AutomationPolicy(StrictModel):
 
     subjects: list[str] = Field(default_factory=list)
     issuers: list[InlineModule("tls.issuance")] = Field(default_factory=list)  # type: ignore[valid-type]
+    get_certificate: list[InlineModule("tls.get_certificate")] = Field(default_factory=list)  # type: ignore[valid-type]
     key_type: KeyType = "p256"
     renewal_window_ratio: float = 1 / 3
-    disable_ocsp_stapling: bool = False  # obeyed either way: nothing is stapled
-    get_certificate: NotBuilt = None
+    disable_ocsp_stapling: bool = False
     must_staple: NotBuilt = None
-    storage: NotBuilt = None
-    on_demand: NotBuilt = None
-    reuse_private_keys: NotBuilt = None
+    storage: StorageReference | None = None
+    on_demand: bool = False
+    reuse_private_keys: bool = False
     ocsp_overrides: NotBuilt = None
 
     _ratio = field_validator("renewal_window_ratio")(_fraction)
@@ -53,9 +55,17 @@ class Automation(StrictModel):
 
     policies: list[AutomationPolicy] = Field(default_factory=list)
     renew_interval: Duration = 600.0
-    on_demand: NotBuilt = None
+    on_demand: OnDemand = Field(default_factory=OnDemand)
     ocsp_interval: NotBuilt = None
     storage_clean_interval: NotBuilt = None
+
+
+def _no_ech(value: object) -> object:
+    if value:
+        raise ValueError(
+            "not with the OpenSSL of Python: versions before 4 cannot decrypt a hello (ECH)"
+        )
+    return value
 
 
 class TlsApp(StrictModel):
@@ -63,14 +73,30 @@ class TlsApp(StrictModel):
 
     certificates: ModuleMap("tls.certificates") = Field(default_factory=dict)  # type: ignore[valid-type]
     automation: Automation = Field(default_factory=Automation)
-    disable_ocsp_stapling: bool = False  # obeyed either way: nothing is stapled
+    disable_ocsp_stapling: bool = False
     disable_storage_check: bool = False  # the storage is not probed at start
     disable_storage_clean: bool = False  # nothing is removed from the storage
     session_tickets: NotBuilt = None
     cache: NotBuilt = None
-    encrypted_client_hello: NotBuilt = None
+    encrypted_client_hello: Annotated[Any, AfterValidator(_no_ech)] = None
     dns: NotBuilt = None
     resolvers: NotBuilt = None
+
+
+class StoredPair(StrictModel):
+    """A certificate and its key by their paths below the data directory of the certs room."""
+
+    certificate: str
+    key: str
+    format: Literal["pem"] = "pem"
+    tags: list[str] = Field(default_factory=list)
+
+
+class LoadStorage(StrictModel):
+    """``tls.certificates.load_storage``: what another program put into the storage."""
+
+    storage: StorageReference = Field(default_factory=StorageReference)
+    pairs: list[StoredPair] = Field(default_factory=list)
 
 
 class LoadedFile(StrictModel):
@@ -174,6 +200,26 @@ class AcmeIssuerConfig(StrictModel):
         if not value.startswith("https://"):
             raise ValueError("must be an https:// URL of an ACME directory")
         return value
+
+
+class ZeroSslIssuerConfig(StrictModel):
+    """``tls.issuance.zerossl``: ZeroSSL, by ACME; the account is bound to the owner of the API key.
+
+    Caddy speaks ZeroSSL's own API; certificates by ACME live 90 days, so ``validity_days`` can say nothing else.
+    """
+
+    api_key: Secret
+    validity_days: int = 0
+    listen_host: NotBuilt = None
+    alternate_http_port: NotBuilt = None
+    cname_validation: NotBuilt = None
+
+    @field_validator("validity_days")
+    @classmethod
+    def _is_ninety(cls, days: int) -> int:
+        if days not in {0, 90}:
+            raise ValueError("ZeroSSL issues certificates of 90 days by ACME")
+        return days
 
 
 class KeyPairFiles(StrictModel):

@@ -22,9 +22,9 @@ from quantum.http.message import Request, Response
 from services.certs.book import CertificateBook
 from services.certs.issuers.api import IssuanceFailed
 from services.certs.issuers.authority import Authority
+from services.certs.keeping.storage import Storage
 from services.certs.material import Material, certificate_pem
 from services.certs.names import normalise
-from services.certs.storage import Storage
 
 _PEM = (b"content-type", b"application/pem-certificate-chain")
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----\n?")
@@ -82,8 +82,11 @@ class CertificatesEndpoint:
         )
 
     async def _stored(self, key: str) -> Response:
-        content = await asyncio.to_thread(self._storage.read_key, key)
-        found = _CERTIFICATE.findall(content or b"")
+        try:
+            content = await asyncio.to_thread(self._storage.place(key).read_bytes)
+        except (OSError, ValueError):
+            content = b""
+        found = _CERTIFICATE.findall(content)
         if not found:
             raise HttpError(404, f"the storage has no certificate under {key!r}")
         return Response(200, Headers([_PEM]), b"\n".join(found))

@@ -13,7 +13,8 @@ from typing import Protocol
 import structlog
 
 from quantum.errors import ConfigError
-from services.certs.config import Automate, LoadFiles, LoadFolders, LoadPem
+from services.certs.config import Automate, LoadFiles, LoadFolders, LoadPem, LoadStorage
+from services.certs.keeping.storage import Storage
 from services.certs.material import Material
 
 LOADED = "loaded"
@@ -103,7 +104,7 @@ class _Inline:
         return [Material.from_pem(*self._pair, LOADED, self._tags)]
 
 
-def file_sources(config: LoadFiles, path: str) -> list[Source]:
+def file_sources(config: LoadFiles, path: str, storage: Storage) -> list[Source]:
     """``tls.certificates.load_files``."""
     return [
         _Pair(Path(item.certificate), Path(item.key), f"{path}[{index}]", tuple(item.tags))
@@ -111,12 +112,12 @@ def file_sources(config: LoadFiles, path: str) -> list[Source]:
     ]
 
 
-def folder_sources(config: LoadFolders, path: str) -> list[Source]:
+def folder_sources(config: LoadFolders, path: str, storage: Storage) -> list[Source]:
     """``tls.certificates.load_folders``."""
     return [_Folder(Path(item), f"{path}[{index}]") for index, item in enumerate(config.root)]
 
 
-def pem_sources(config: LoadPem, path: str) -> list[Source]:
+def pem_sources(config: LoadPem, path: str, storage: Storage) -> list[Source]:
     """``tls.certificates.load_pem``."""
     return [
         _Inline(item.certificate, item.key.reveal(), f"{path}[{index}]", tuple(item.tags))
@@ -124,7 +125,20 @@ def pem_sources(config: LoadPem, path: str) -> list[Source]:
     ]
 
 
-def no_sources(config: Automate, path: str) -> list[Source]:
+def storage_sources(config: LoadStorage, path: str, storage: Storage) -> list[Source]:
+    """``tls.certificates.load_storage``."""
+    return [
+        _Pair(
+            storage.place(item.certificate),
+            storage.place(item.key),
+            f"{path}.pairs[{index}]",
+            tuple(item.tags),
+        )
+        for index, item in enumerate(config.pairs)
+    ]
+
+
+def no_sources(config: Automate, path: str, storage: Storage) -> list[Source]:
     """``tls.certificates.automate`` names certificates; it has none."""
     return []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quantum.modules.spec import Manifest, ModuleSpec
 
 _CONFIG = "services.certs.config:"
+_ON_DEMAND = "services.certs.ondemand."
 
 
 def _certificates(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
@@ -36,7 +37,38 @@ MANIFEST = Manifest(
             implementation="services.certs.issuers.acme:AcmeIssuer",
             summary="Certificates from an ACME authority (HTTP-01)",
         ),
+        ModuleSpec(
+            id="tls.issuance.zerossl",
+            room="certs",
+            config=_CONFIG + "ZeroSslIssuerConfig",
+            implementation="services.certs.issuers.zerossl:ZeroSslIssuer",
+            summary="Certificates from ZeroSSL, by ACME",
+        ),
+        ModuleSpec(
+            id="tls.permission.http",
+            room="certs",
+            config=_ON_DEMAND + "config:HttpPermissionConfig",
+            implementation=_ON_DEMAND + "permission:HttpPermission",
+            summary="A web service says which names may have certificates",
+        ),
+        ModuleSpec(
+            id="tls.get_certificate.http",
+            room="certs",
+            config=_ON_DEMAND + "config:HttpManagerConfig",
+            implementation=_ON_DEMAND + "managers:HttpManager",
+            summary="A web service has the certificates",
+        ),
+        ModuleSpec(
+            id="tls.get_certificate.tailscale",
+            room="certs",
+            config=_ON_DEMAND + "config:TailscaleManagerConfig",
+            implementation=_ON_DEMAND + "managers:TailscaleManager",
+            summary="The Tailscale daemon has the certificates of ts.net names",
+        ),
         _certificates("automate", "Automate", "no_sources", "Names that shall have certificates"),
+        _certificates(
+            "load_storage", "LoadStorage", "storage_sources", "Certificates in the storage"
+        ),
         _certificates("load_files", "LoadFiles", "file_sources", "Certificates from PEM files"),
         _certificates("load_folders", "LoadFolders", "folder_sources", "Certificates from folders"),
         _certificates(

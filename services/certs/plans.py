@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from quantum.errors import ConfigError
 from quantum.modules.config import ModuleConfig
@@ -18,15 +19,26 @@ from services.certs.issuers.api import Issuer, Surroundings
 from services.certs.issuers.internal import InternalIssuer
 from services.certs.material import wildcard_of
 from services.certs.names import is_public, normalise
+from services.certs.ondemand.config import HttpPermissionConfig, OnDemand
+from services.certs.ondemand.managers import Manager
+from services.certs.ondemand.permission import HttpPermission, Permission
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to have a certificate for a name: whom to ask in turn, which key, when to renew."""
+    """How to have a certificate for a name: whom to ask in turn, which key, when to renew.
+
+    ``managers`` are asked before anything is obtained. ``on_demand``: names that no configuration spells
+    out may be obtained too, if ``permission`` allows them (None: nobody has to be asked).
+    """
 
     issuers: tuple[Issuer, ...]
     key_type: str = "p256"
     ratio: float = 1 / 3
+    managers: tuple[Manager, ...] = ()
+    on_demand: bool = False
+    permission: Permission | None = None
+    reuses_keys: bool = False
 
     @property
     def is_prompt(self) -> bool:
@@ -40,8 +52,10 @@ class Plans:
     def __init__(self, tls: TlsApp, surroundings: Surroundings) -> None:
         """Make the issuers; ConfigError when one cannot work."""
         self._surroundings = surroundings
+        self._permission = _permission(tls.automation.on_demand)
         self._policies = [
-            (_subjects(policy), self._plan(policy)) for policy in tls.automation.policies
+            (_subjects(policy), self._plan(policy, f"apps.tls.automation.policies[{index}]"))
+            for index, policy in enumerate(tls.automation.policies)
         ]
         self._internal = Plan((InternalIssuer(InternalIssuerConfig(), surroundings),))
         self._acme: Plan | None = None
@@ -60,9 +74,27 @@ class Plans:
             self._acme = Plan((AcmeIssuer(AcmeIssuerConfig(), self._surroundings),))
         return self._acme
 
-    def _plan(self, policy: AutomationPolicy) -> Plan:
+    def _plan(self, policy: AutomationPolicy, path: str) -> Plan:
         issuers = tuple(self._make(module) for module in policy.issuers)
-        return Plan(issuers, policy.key_type, policy.renewal_window_ratio)
+        managers = tuple(_instance(module) for module in policy.get_certificate)
+        on_demand = policy.on_demand
+        if on_demand and self._permission is None and not _is_bounded(policy):
+            if not managers:
+                raise ConfigError(
+                    f"{path}.on_demand",
+                    "anybody could have certificates ordered for any name",
+                    "set apps.tls.automation.on_demand.permission, or name subjects without wildcards",
+                )
+            on_demand = False  # Caddy's rule: what the managers have, and nothing is ordered
+        return Plan(
+            issuers,
+            policy.key_type,
+            policy.renewal_window_ratio,
+            managers,
+            on_demand,
+            self._permission,
+            policy.reuse_private_keys,
+        )
 
     def _make(self, module: ModuleConfig) -> Issuer:
         try:
@@ -70,6 +102,27 @@ class Plans:
         except (ValueError, OSError) as error:
             raise ConfigError(module.path, f"cannot be used: {error}") from error
         return issuer
+
+
+def _permission(config: OnDemand) -> Permission | None:
+    if config.permission is not None and config.ask is not None:
+        raise ConfigError(
+            "apps.tls.automation.on_demand.ask", "says the same as permission", "leave it out"
+        )
+    if config.ask is not None:
+        return HttpPermission(HttpPermissionConfig(endpoint=config.ask))
+    return _instance(config.permission) if config.permission is not None else None
+
+
+def _instance(module: ModuleConfig) -> Any:
+    return module.spec.load_implementation()(module.config)
+
+
+def _is_bounded(policy: AutomationPolicy) -> bool:
+    """Whether strangers cannot order without end: names that are spelled out, or our own authority alone."""
+    if policy.issuers and all(module.spec.name == "internal" for module in policy.issuers):
+        return True
+    return bool(policy.subjects) and not any("*" in subject for subject in policy.subjects)
 
 
 def _subjects(policy: AutomationPolicy) -> frozenset[str] | None:

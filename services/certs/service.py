@@ -20,10 +20,10 @@ from services.certs.endpoint import CertificatesEndpoint
 from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed, Surroundings
 from services.certs.issuers.authority import Authority
+from services.certs.keeping.storage import Storage
+from services.certs.keeping.vault import Vault
 from services.certs.names import identities_of, normalise, permitted_names
 from services.certs.plans import Plans, check_lifetimes
-from services.certs.storage import Storage
-from services.certs.vault import Vault
 
 TICK_SECONDS = 5.0
 """How often files are looked at and renewals thought of: a five-minute certificate has a hundred
@@ -70,7 +70,7 @@ class CertsService:
             log=self._context.log,
             authority=partial(_get_authority, authorities),
         )
-        loaded = _load(tls)
+        loaded = _load(tls, self._storage)
         await asyncio.to_thread(loaded.load)
         automate = _automated(tls)
         arrangement = Arrangement(
@@ -166,10 +166,13 @@ def _get_authority(authorities: dict[str, Authority], name: str) -> Authority:
     return authorities[name]
 
 
-def _load(tls: TlsApp) -> LoadedCertificates:
+def _load(tls: TlsApp, storage: Storage) -> LoadedCertificates:
     sources: list[Any] = []
     for module in tls.certificates.values():
-        sources += module.spec.load_implementation()(module.config, module.path)
+        try:
+            sources += module.spec.load_implementation()(module.config, module.path, storage)
+        except ValueError as error:
+            raise ConfigError(module.path, str(error)) from error
     return LoadedCertificates(sources)
 
 

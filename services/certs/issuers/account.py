@@ -7,6 +7,7 @@ account (a rebuilt test server, a restored backup); the same key then registers 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +16,9 @@ from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 from requests import Response
 
-from services.certs.config import AcmeIssuerConfig
+from services.certs.config import AcmeIssuerConfig, ExternalAccount
+from services.certs.keeping.storage import Storage, safe_name
 from services.certs.material import key_pem, make_key, read_key
-from services.certs.storage import Storage, safe_name
 
 REQUEST_SECONDS = 10
 """Timeout of one request to the authority: a stop of the process may have to wait for it."""
@@ -25,6 +26,9 @@ REQUEST_SECONDS = 10
 NONCE_ATTEMPTS = 8
 """Tries of one request whose nonce is refused (RFC 8555 §6.5 tells clients to retry): with 15 % bad
 nonces, one request in four million still fails."""
+
+Binding = Callable[[], ExternalAccount | None]
+"""Gives the credentials that a new account is bound with; may block, or raise IssuanceFailed."""
 
 
 class RetryingNetwork(client.ClientNetwork):
@@ -45,9 +49,12 @@ class RetryingNetwork(client.ClientNetwork):
 class Account:
     """The account of one authority and one email. Methods block on the network and the disk."""
 
-    def __init__(self, config: AcmeIssuerConfig, folder: str, storage: Storage) -> None:
+    def __init__(
+        self, config: AcmeIssuerConfig, folder: str, storage: Storage, bind: Binding
+    ) -> None:
         """``folder`` names the authority in the storage. OSError: roots that cannot be read."""
         self._config = config
+        self._bind = bind
         self._storage = storage
         email = safe_name(config.email) if config.email else "default"
         self._place = ("acme", folder, "users", email)
@@ -86,9 +93,11 @@ class Account:
 
     def _registration(self, connected: client.ClientV2) -> messages.NewRegistration:
         binding = None
-        if (external := self._config.external_account) is not None:
+        key = connected.net.key
+        assert key is not None
+        if (external := self._bind()) is not None:
             binding = messages.ExternalAccountBinding.from_data(
-                connected.net.key,
+                key.public_key(),  # Pebble and others compare it with the account's
                 external.key_id,
                 external.mac_key.reveal(),
                 connected.directory,

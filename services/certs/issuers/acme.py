@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from quantum.bus.subjects import CHALLENGES, ChallengeOpened, key_of
 from quantum.errors import BusUnavailable
-from services.certs.config import AcmeIssuerConfig
-from services.certs.issuers.account import Account
+from services.certs.config import AcmeIssuerConfig, ExternalAccount
+from services.certs.issuers.account import Account, Binding
 from services.certs.issuers.api import IssuanceFailed, Surroundings
 from services.certs.issuers.authority import general_name
+from services.certs.keeping.storage import safe_name
 from services.certs.material import Material, PrivateKey, key_pem, make_key
-from services.certs.storage import safe_name
 
 T = TypeVar("T")
 
@@ -48,15 +48,22 @@ class AcmeIssuer:
 
     is_prompt = False
 
-    def __init__(self, config: AcmeIssuerConfig, surroundings: Surroundings) -> None:
-        """ValueError when the configuration leaves no way to prove a name; OSError: unreadable roots."""
+    def __init__(
+        self, config: AcmeIssuerConfig, surroundings: Surroundings, bind: Binding | None = None
+    ) -> None:
+        """``bind``: how new accounts are bound, when the configuration does not say.
+
+        ValueError when the configuration leaves no way to prove a name; OSError: unreadable roots.
+        """
         if config.challenges.http.disabled:
             raise ValueError("http is the only challenge there is: it cannot be disabled")
         address = urlsplit(config.ca)
         self.key = safe_name(f"{address.netloc}{address.path.replace('/', '-')}")
         self._config = config
         self._surroundings = surroundings
-        self._account = Account(config, self.key, surroundings.storage)
+        self._account = Account(
+            config, self.key, surroundings.storage, bind or (lambda: _binding(config))
+        )
         self._connecting = asyncio.Lock()
         self._orders = asyncio.Semaphore(MAX_ORDERS)
         self._log = surroundings.log.bind(issuer=self.key)
@@ -65,14 +72,15 @@ class AcmeIssuer:
         """Whether it is worth serving: what a public authority signed once, it signed."""
         return True
 
-    async def issue(self, name: str, key_type: str) -> Material:
+    async def issue(self, name: str, key_type: str, key: PrivateKey | None = None) -> Material:
         """Order a certificate for ``name``; takes seconds. IssuanceFailed says why there is none."""
         seconds = self._config.acme_timeout or ORDER_SECONDS
         async with self._orders:
             connected = await self._connect()
             try:
+                ours = key if key is not None else await asyncio.to_thread(make_key, key_type)
                 async with asyncio.timeout(seconds):
-                    return await self._order(connected, name, make_key(key_type))
+                    return await self._order(connected, name, ours)
             except (errors.Error, requests.RequestException, BusUnavailable) as error:
                 raise IssuanceFailed(_explain(error), ordered=True) from error
             except TimeoutError:
@@ -161,6 +169,15 @@ class AcmeIssuer:
                 await bucket.delete(key_of(token))
         except BusUnavailable:
             self._log.info("acme_challenges_left", count=len(tokens))  # the bucket's ttl ends them
+
+
+def _binding(config: AcmeIssuerConfig) -> ExternalAccount | None:
+    """Return the credentials of the configuration; ZeroSSL gives them to whoever has an email address."""
+    if config.external_account is None and config.email and ".zerossl.com/" in config.ca:
+        from services.certs.issuers.zerossl import bind_by_email
+
+        return bind_by_email(config.email)
+    return config.external_account
 
 
 def _signing_request(name: str, key: PrivateKey) -> bytes:

@@ -12,8 +12,8 @@ from quantum.bus.api import Bus
 from quantum.clock import Clock
 from quantum.errors import QuantumError
 from services.certs.issuers.authority import Authority
-from services.certs.material import Material
-from services.certs.storage import Storage
+from services.certs.keeping.storage import Storage
+from services.certs.material import Material, PrivateKey
 
 
 class IssuanceFailed(QuantumError):
@@ -39,8 +39,8 @@ class Issuer(Protocol):
     def recognises(self, material: Material) -> bool:
         """Whether stored material still leads to this authority's root. Blocks on the disk."""
 
-    async def issue(self, name: str, key_type: str) -> Material:
-        """Return new material for one name; IssuanceFailed or OSError when there is none."""
+    async def issue(self, name: str, key_type: str, key: PrivateKey | None = None) -> Material:
+        """Return new material for one name, for ``key`` or a new one; IssuanceFailed or OSError when there is none."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quantum.clock import Clock
 from services.certs.config import AuthorityConfig, KeyPairFiles
+from services.certs.keeping.storage import Storage
 from services.certs.material import (
     PrivateKey,
     certificate_pem,
@@ -28,7 +29,6 @@ from services.certs.material import (
     read_key,
 )
 from services.certs.renewal import is_due
-from services.certs.storage import Storage
 
 ROOT_LIFETIME = datetime.timedelta(days=3600)
 """Ten years, as Caddy's: people install a root once."""

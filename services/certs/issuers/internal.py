@@ -6,7 +6,7 @@ import asyncio
 
 from services.certs.config import InternalIssuerConfig
 from services.certs.issuers.api import IssuanceFailed, Surroundings
-from services.certs.material import Material, key_pem, make_key
+from services.certs.material import Material, PrivateKey, key_pem, make_key
 
 
 class InternalIssuer:
@@ -23,15 +23,15 @@ class InternalIssuer:
         """Whether the chain ends below the root of today: a CA that was made anew is another one."""
         return self._authority.has_issued(material.chain)
 
-    async def issue(self, name: str, key_type: str) -> Material:
+    async def issue(self, name: str, key_type: str, key: PrivateKey | None = None) -> Material:
         """Return a leaf for ``name`` with a key of its own."""
         try:
-            return await asyncio.to_thread(self._issue, name, key_type)
+            return await asyncio.to_thread(self._issue, name, key_type, key)
         except ValueError as error:
             raise IssuanceFailed(str(error), ordered=False) from error
 
-    def _issue(self, name: str, key_type: str) -> Material:
-        key = make_key(key_type)
+    def _issue(self, name: str, key_type: str, key: PrivateKey | None) -> Material:
+        key = key or make_key(key_type)
         config = self._config
         chain = self._authority.sign(
             key.public_key(), name, config.lifetime, with_root=config.sign_with_root

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from quantum.testing.certificates import make_certificates
 from quantum.testing.context import TestContext, make_context
 from quantum.testing.debian import has_program
 from quantum.testing.topology import free_port
+from quantum.testing.webserver import WebServer
 from services import catalog
 from services.certs import book
+from services.certs.config import AcmeIssuerConfig
+from services.certs.issuers import zerossl
 from services.certs.service import CertsService
 from services.edge.challenges import PREFIX, ChallengeAnswers
 
@@ -35,7 +39,7 @@ pytestmark = pytest.mark.skipif(
 class Pebble:
     """An ACME authority with its own DNS, in which every name is this machine."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **extra: Any) -> None:
         folder.mkdir()
         self._folder = folder
         self.http_port, self._port, self._dns, self._management = (free_port() for _ in range(4))
@@ -48,6 +52,7 @@ class Pebble:
             "httpPort": self.http_port,
             "tlsPort": free_port(),
             "certificateValidityPeriod": 300,
+            **extra,
         }
         (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
         self.directory = f"https://127.0.0.1:{self._port}/dir"
@@ -127,9 +132,9 @@ class Site:
 class World:
     """Pebble, a certs room that orders from it, and a site."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **pebble: Any) -> None:
         self.folder = folder
-        self.pebble = Pebble(folder / "pebble")
+        self.pebble = Pebble(folder / "pebble", **pebble)
         self.context = make_context(
             "certs",
             folder / "data",
@@ -152,8 +157,8 @@ class World:
         await self.site.aclose()
         await self.pebble.stop()
 
-    async def automate(self, *names: str) -> None:
-        issuer = {
+    async def automate(self, *names: str, issuer: dict[str, Any] | None = None) -> None:
+        issuer = issuer or {
             "module": "acme",
             "ca": self.pebble.directory,
             "email": "a@site.test",
@@ -233,3 +238,35 @@ async def test_an_authority_that_is_away_delays_and_nothing_else(world: World, m
     assert world.service._book.pending() == ["site.test"]
     await world.pebble.start_authority()
     await world.wait_for("site.test", 20.0)
+
+
+async def test_zerossl_binds_the_account_to_the_owner_of_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mac = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+
+    def give(path: str, query: dict[str, list[str]]) -> tuple[int, bytes]:
+        if query["access_key"] != ["sesame"]:
+            return 200, b'{"success": false, "error": {"code": 101, "type": "invalid_access_key"}}'
+        return 200, json.dumps({"success": 1, "eab_kid": "kid-1", "eab_hmac_key": mac}).encode()
+
+    required = {"externalAccountBindingRequired": True, "externalAccountMACKeys": {"kid-1": mac}}
+    world = World(tmp_path, **required)
+    roots = {"trusted_roots_pem_files": [str(world.pebble.root)]}
+    monkeypatch.setattr(zerossl, "AcmeIssuerConfig", partial(AcmeIssuerConfig, **roots))
+    monkeypatch.setattr(zerossl, "DIRECTORY", world.pebble.directory)
+    await world.start()
+    try:
+        async with WebServer(give) as api:
+            monkeypatch.setattr(zerossl, "CREDENTIALS", f"{api.url}/acme/eab-credentials")
+            await world.automate("site.test", issuer={"module": "zerossl", "api_key": "wrong"})
+            async with asyncio.timeout(20):
+                while "site.test" not in world.service._book._failures:
+                    await asyncio.sleep(0.05)
+            await world.automate("site.test", issuer={"module": "zerossl", "api_key": "sesame"})
+            world.service._book._failures.clear()
+            await world.service._book._try("site.test")
+            assert (await world.wait_for("site.test")).subjects == ["site.test"]
+        assert api.asked[-1] == "/acme/eab-credentials?access_key=sesame"
+    finally:
+        await world.stop()

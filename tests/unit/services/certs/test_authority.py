@@ -11,8 +11,8 @@ from cryptography import x509
 from quantum.testing.clock import ManualClock
 from services.certs.config import AuthorityConfig
 from services.certs.issuers.authority import Authority
+from services.certs.keeping.storage import Storage
 from services.certs.material import Material, key_pem, make_key
-from services.certs.storage import Storage
 
 
 def make_authority(folder: Path, clock: ManualClock | None = None, **settings) -> Authority:

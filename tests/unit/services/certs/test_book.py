@@ -17,11 +17,11 @@ from services.certs.config import AuthorityConfig
 from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed
 from services.certs.issuers.authority import Authority
+from services.certs.keeping.storage import Storage
+from services.certs.keeping.vault import Vault
 from services.certs.material import Material, key_pem, make_key
 from services.certs.names import PermittedNames
 from services.certs.plans import Plan
-from services.certs.storage import Storage
-from services.certs.vault import Vault
 
 HOUR = 3600
 
@@ -289,7 +289,7 @@ async def test_a_renewed_file_is_picked_up_and_a_broken_one_is_not(world: World,
 
     first = write()
     config = LoadFiles.parse([{"certificate": str(certificate), "key": str(key)}])
-    world.use(issuers=(), sources=file_sources(config, "apps.tls.certificates.load_files"))
+    world.use(issuers=(), sources=file_sources(config, "load_files", world.storage))
     assert (await world.book.find("x.test"))[1].fingerprint == first
     key.write_bytes(b"half a ke")
     await world.tick()

@@ -44,14 +44,17 @@ def test_policies_and_certificates_are_read():
     ("section", "path"),
     [
         ({"cache": {"capacity": 10}}, "apps.tls.cache"),
-        ({"automation": {"policies": [{"on_demand": True}]}}, "apps.tls.automation.policies[0].on_demand"),
+        ({"encrypted_client_hello": {"configs": [{"public_name": "a.test"}]}}, "apps.tls.encrypted_client_hello"),
+        ({"automation": {"on_demand": {"ask": "ftp://a.test"}}}, "apps.tls.automation.on_demand.ask"),
+        ({"automation": {"on_demand": {"permission": {"module": "http", "endpoint": "http://a:b@c.test"}}}}, "apps.tls.automation.on_demand.permission.endpoint"),
+        ({"automation": {"policies": [{"get_certificate": [{"via": "http"}]}]}}, "apps.tls.automation.policies[0].get_certificate[0].url"),
         ({"automation": {"policies": [{"key_type": "dsa"}]}}, "apps.tls.automation.policies[0].key_type"),
         ({"automation": {"policies": [{"renewal_window_ratio": 1.5}]}}, "apps.tls.automation.policies[0].renewal_window_ratio"),
-        ({"automation": {"policies": [{"issuers": [{"module": "zerossl"}]}]}}, "apps.tls.automation.policies[0].issuers[0].module"),
+        ({"automation": {"policies": [{"issuers": [{"module": "zerossl"}]}]}}, "apps.tls.automation.policies[0].issuers[0].api_key"),
         ({"automation": {"policies": [{"issuers": [{"module": "acme", "ca": "http://x"}]}]}}, "apps.tls.automation.policies[0].issuers[0].ca"),
         ({"automation": {"policies": [{"issuers": [{"module": "internal", "lifetme": "1h"}]}]}}, "apps.tls.automation.policies[0].issuers[0].lifetme"),
         ({"certificates": {"load_files": [{"certificate": "c"}]}}, "apps.tls.certificates.load_files[0].key"),
-        ({"certificates": {"load_storage": {}}}, "apps.tls.certificates.load_storage"),
+        ({"certificates": {"load_storage": {"pairs": [{"key": "k"}]}}}, "apps.tls.certificates.load_storage.pairs[0].certificate"),
     ],
 )  # fmt: skip
 def test_an_error_names_its_place(section, path):

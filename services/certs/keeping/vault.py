@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from services.certs.issuers.api import Issuer
-from services.certs.material import Material
-from services.certs.storage import Storage, safe_name
+from services.certs.keeping.storage import Storage, safe_name
+from services.certs.material import Material, PrivateKey, read_key
 
 
 class Vault:
@@ -35,6 +35,15 @@ class Vault:
         except ValueError:  # a torn write, see ``keep``: as good as nothing
             return None
         return material if material.covers(name) and issuer.recognises(material) else None
+
+    def key_of(self, name: str, issuer: str) -> PrivateKey | None:
+        """Return the key of the last certificate for a name, None when there is none that can be used."""
+        folder, file = self._place(name, issuer)
+        stored = self._storage.read(*folder, f"{file}.key")
+        try:
+            return read_key(stored) if stored is not None else None
+        except ValueError:
+            return None
 
     def names(self) -> list[str]:
         """Return the names that something is stored for, whoever issued it."""

@@ -30,13 +30,13 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def read_key(self, key: str) -> bytes | None:
-        """Return a file by its path below the storage; None when it is none, or leads out of it."""
+    def place(self, key: str) -> Path:
+        """Return where a key's content is; ValueError when it leads out of the storage."""
         root = self.root.resolve()
         path = (root / key).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            return None
-        return path.read_bytes()
+        if not path.is_relative_to(root):
+            raise ValueError(f"{key!r} leads out of the storage")
+        return path
 
     def write(self, data: bytes, *parts: str) -> None:
         """Replace a file: after a crash it has the old content or the new, never a part of it."""

@@ -1,0 +1,1 @@
+"""What the room keeps beyond a moment: files, certificates by name, what the bus is to know."""
