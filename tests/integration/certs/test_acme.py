@@ -22,13 +22,13 @@ from quantum.testing.certificates import make_certificates
 from quantum.testing.context import TestContext, make_context
 from quantum.testing.debian import has_program
 from quantum.testing.topology import free_port
-from quantum.testing.webserver import WebServer
 from services import catalog
 from services.certs import book
 from services.certs.config import AcmeIssuerConfig
 from services.certs.issuers import zerossl
 from services.certs.service import CertsService
 from services.edge.challenges import PREFIX, ChallengeAnswers
+from tests.integration.webserver import WebServer
 
 pytestmark = pytest.mark.skipif(
     not (has_program("pebble", "pebble") and has_program("pebble-challtestsrv", "pebble")),

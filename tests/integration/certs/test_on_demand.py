@@ -12,13 +12,13 @@ import pytest
 from cryptography import x509
 
 from quantum.errors import ConfigError, HttpError
-from quantum.testing.webserver import WebServer
 from services.certs.config import AuthorityConfig
 from services.certs.issuers.authority import Authority
 from services.certs.keeping.storage import Storage
 from services.certs.material import key_pem, make_key
 from services.certs.ondemand import managed, managers, permission
 from tests.integration.certs.test_local_authority import Room
+from tests.integration.webserver import WebServer
 
 ALLOWED = {"yes.example", "also.example"}
 
