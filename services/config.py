@@ -24,7 +24,7 @@ from quantum.modules.registry import Registry
 from quantum.modules.spec import Manifest, load
 from quantum.service.api import Revision
 
-KERNEL_SECTIONS = (("logging", "quantum.config.logs:LoggingConfig"),)
+KERNEL_SECTIONS = (("logging", "quantum.config.logs.section:LoggingConfig"),)
 """Sections that every process obeys, whichever rooms it runs."""
 
 REVISION_DIGITS = 16

@@ -17,7 +17,6 @@ import uvloop
 
 from quantum.bus.nats import NatsBus
 from quantum.clock import SystemClock
-from quantum.config.logs import LogConfig
 from quantum.errors import QuantumError
 from quantum.hop.start import OpenHop, open_hop
 from quantum.ids import PROCESS_ID
@@ -30,6 +29,7 @@ from quantum.service.children.settings import worker_settings
 from quantum.service.children.workers import Crew, Workers
 from quantum.service.embedded import EmbeddedServer
 from quantum.service.graph import start_order
+from quantum.service.logs.opening import Logging, release_logs
 from quantum.service.ops import OpsServer, Status
 from quantum.service.options import RunOptions, Worker
 from quantum.service.private import DataDirLock, make_private_dir
@@ -66,8 +66,11 @@ def run(options: RunOptions) -> int:
         identify(worker=options.worker.number)
     configure_logging(options.log_level or "INFO", options.log_format)
     raise_descriptor_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(Process(options).run())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(Process(options).run())
+    finally:
+        release_logs()
 
 
 class Process:
@@ -199,7 +202,8 @@ class Process:
         self._status.awaits = "the rooms"
         for manifest in order:
             await self._start_room(manifest.room, manifest.service, bus, hop)
-        taking_part: list[Preparing] = [service for _, service in self._services]
+        taking_part: list[Preparing] = [Logging(options.log_level, options.log_format)]
+        taking_part += [service for _, service in self._services]
         if options.workers:
             self._workers = self._make_workers()
             taking_part.append(self._workers)
@@ -311,26 +315,11 @@ class Process:
         return revision
 
     def _note_applied(self, revision: Revision) -> None:
-        """Obey the logging section, keep the revision, tell the deployment."""
+        """Keep the revision, tell the deployment."""
         assert self._hop is not None
-        section = revision.section("logging")
-        if section is not None:
-            self._obey_logging(section.default)
         if self._revisions is not None:
             self._revisions.keep(revision)
         self._tasks.start(self._hop.announce(revision.id), "announce")
-
-    def _obey_logging(self, log: LogConfig) -> None:
-        """Change the log; a file that cannot be opened is told where the log goes now."""
-        writer = log.writer
-        try:
-            configure_logging(
-                self._options.log_level or log.level,
-                self._options.log_format or (log.encoder.format if log.encoder else None),
-                writer.target if writer else "stderr",
-            )
-        except OSError as error:
-            self._log.error("log_file_cannot_be_opened", reason=str(error))
 
     def _reload(self) -> None:
         if self._revisions is not None:

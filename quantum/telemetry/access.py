@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from quantum.telemetry.log import PLAIN
+
 LOGGER = "http.log.access"
 CREDENTIALS = frozenset({"Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie"})
 """Fields shown as ["REDACTED"] unless the server says ``should_log_credentials``."""
@@ -108,6 +110,8 @@ class AccessLog:
             "resp_headers": {} if response is None else self._fields(response.headers),
             "request_id": request.id,
         }
+        if self._with_credentials:
+            facts[PLAIN] = True
         if request.has_vars and EXTRA_VAR in request.vars:
             facts.update(request.vars[EXTRA_VAR])
         return facts

@@ -13,26 +13,25 @@ import re
 import select
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import structlog
 
 from quantum.ids import PROCESS_ID
-from quantum.telemetry.rolling import FileSettings, RollingFile
+from quantum.telemetry.entries import LEVELS, NUMBERS, Encode, Entry, Log
 
-LEVELS = {
-    "DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING,
-    "ERROR": logging.ERROR, "PANIC": logging.CRITICAL, "FATAL": logging.CRITICAL,
-}  # fmt: skip
 PIPE_BYTES = 4096
 """POSIX's PIPE_BUF: a pipe that is ready takes this much without waiting."""
 REDACTED = "REDACTED"
 _SECRET = re.compile(
-    r"token|secret|password|passwd|api_?key|private_?key|authorization|cookie", re.IGNORECASE
+    r"token|secret|password|passwd|api[_-]?key|private[_-]?key|authorization|cookie", re.IGNORECASE
 )
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+MAX_LOGGERS = 1024
+"""Loggers whose logs are remembered: names come from the program and the configuration."""
+PLAIN = "_plain"
 _MAX_DEPTH = 6
 """How deep a value is searched for secrets: an access record nests three levels."""
 LIBRARY_LEVEL = logging.WARNING
@@ -74,30 +73,40 @@ class LineWriter:
             count, self._told = self.dropped - self._told, self.dropped
             self.write(json.dumps({"level": "warn", "msg": "log_lines_dropped", "lines": count}))
 
+    def close(self) -> None:
+        """Do nothing: the stream is the process's."""
+
 
 class _Sink:
-    """What structlog calls at the end of its chain: named, with a method for each level."""
+    """What structlog calls at the end of its chain, where everything is written already."""
 
     def __init__(self, name: str = "quantum") -> None:
         self.name = name
 
-    def _write(self, line: str) -> None:
-        _output.writer.write(line)
+    def _ignore(self, line: str) -> None:
+        """Do nothing."""
 
-    debug = info = warning = error = critical = fatal = exception = msg = log = _write
+    debug = info = warning = error = critical = fatal = exception = msg = log = _ignore
 
 
 class _Output:
-    """The one output of the process; loggers made before it was configured follow it."""
+    """The logs of the process; loggers made before they were configured follow them."""
 
     def __init__(self) -> None:
         self.level = logging.INFO
-        self.writer: LineWriter | RollingFile = LineWriter(sys.stderr)
-        self.format = "json"
+        self.logs: Sequence[Log] = (Log(encode_json, LineWriter(sys.stderr)),)
+        self.wanted: dict[str, tuple[Log, ...]] = {}
+        self.lost = 0
         self.identity: dict[str, Any] = {"process": PROCESS_ID}
 
-
-_output = _Output()
+    def of(self, logger: str) -> tuple[Log, ...]:
+        """Return the logs that take a logger's entries."""
+        found = self.wanted.get(logger)
+        if found is None:
+            found = tuple(log for log in self.logs if log.wants(logger))
+            if len(self.wanted) < MAX_LOGGERS:
+                self.wanted[logger] = found
+        return found
 
 
 class LeveledLogger(structlog.stdlib.BoundLogger):
@@ -121,21 +130,25 @@ class LeveledLogger(structlog.stdlib.BoundLogger):
 
 
 def configure_logging(
-    level: str = "INFO",
-    format: str | None = None,
-    output: Literal["stderr", "stdout", "discard"] | FileSettings = "stderr",
+    level: str = "INFO", format: str | None = None, output: str = "stderr"
 ) -> None:
-    """Set up the log of this process; called again, it changes it.
+    """Set up one log for this process; called again, it changes it.
 
     ``level`` is one of LEVELS, of any case; ``format`` "json" or "console", None for what suits the
-    output: console on a terminal. OSError when the file of ``output`` cannot be opened: nothing changed.
+    output: console on a terminal. ``output`` is "stderr", "stdout" or "discard".
     """
-    former = _output.writer
-    _output.writer, is_terminal = _writer(output)
-    if isinstance(former, RollingFile):
-        former.close()
-    _output.level = LEVELS[level.upper()]
-    _output.format = format or ("console" if is_terminal else "json")
+    writer, is_terminal = stream_writer(output)
+    encode = encoder_named(format or ("console" if is_terminal else "json"))
+    for former in use_logs([Log(encode, writer, LEVELS[level.upper()])]):
+        former.writer.close()
+
+
+def use_logs(logs: Sequence[Log]) -> Sequence[Log]:
+    """Let these be the logs of the process; return the former ones, whose writers are the caller's to close."""
+    former, _output.logs = _output.logs, logs
+    _output.wanted = {}
+    _output.lost += sum(log.writer.dropped for log in former)
+    _output.level = min((log.level for log in logs), default=logging.CRITICAL + 1)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -144,18 +157,17 @@ def configure_logging(
         redact,
     ]
     structlog.configure(
-        processors=[*shared, *_renderers(_output.format)],
+        processors=[*shared, _deliver],
         wrapper_class=LeveledLogger,
         logger_factory=_Sink,
         cache_logger_on_first_use=False,
     )
     _route_libraries(shared)
+    return former
 
 
-def _writer(output: str | FileSettings) -> tuple[LineWriter | RollingFile, bool]:
-    """Return what writes lines, and whether a person reads them."""
-    if isinstance(output, FileSettings):
-        return RollingFile(output), False
+def stream_writer(output: str) -> tuple[LineWriter, bool]:
+    """Return what writes to a standard stream, and whether a person reads it."""
     stream = sys.stdout if output == "stdout" else sys.stderr
     return LineWriter(None if output == "discard" else stream), stream.isatty()
 
@@ -171,29 +183,61 @@ def is_enabled(level: int) -> bool:
 
 
 def dropped_lines() -> int:
-    """Return how many lines the present output lost."""
-    return _output.writer.dropped
+    """Return how many lines the logs of this process lost."""
+    return _output.lost + sum(log.writer.dropped for log in _output.logs)
 
 
-def _renderers(format: str) -> list[Any]:
-    if format == "console":
-        return [
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=True),
-        ]
-    return [structlog.processors.format_exc_info, _render_json]
+def encoder_named(format: str) -> Encode:
+    """Return the encoder "json", or "console" with colours."""
+    return _console() if format == "console" else encode_json
 
 
-def _render_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-    level = event.pop("level", method)
+def _console() -> Encode:
+    stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    render = structlog.dev.ConsoleRenderer(colors=True)
+
+    def encode(entry: Entry) -> str:
+        named = {"logger": entry.logger} if entry.logger else {}
+        event = {**entry.fields, "event": entry.message, "level": entry.level, **named}
+        return str(render(None, entry.level, stamp(None, entry.level, event)))
+
+    return encode
+
+
+def encode_json(entry: Entry) -> str:
+    """Return an entry as JSON in Caddy's shape."""
     line = {
-        "level": "warn" if level == "warning" else level,
-        "ts": round(time.time(), 6),  # noqa: TID251 - a log line states the machine's clock
-        "logger": event.pop("logger", ""),
-        "msg": event.pop("event", ""),
-        **event,
+        "level": "warn" if entry.level == "warning" else entry.level,
+        "ts": round(entry.moment, 6),
+        "logger": entry.logger,
+        "msg": entry.message,
+        **with_exception(entry.fields),
     }
     return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def with_exception(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with an exception as text, if there is one."""
+    if "exc_info" not in fields:
+        return fields
+    return dict(structlog.processors.format_exc_info(None, "", dict(fields)))
+
+
+def _deliver(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    """Hand an event to the logs that want it; the end of structlog's chain."""
+    level, name = event.pop("level", method), event.pop("logger", "") or ""
+    logs = _output.of(name)
+    number = NUMBERS.get(level, logging.INFO)
+    if any(number >= log.level for log in logs):
+        moment = time.time()  # noqa: TID251 - a log line states the machine's clock
+        entry = Entry(level, moment, name, event.pop("event", ""), dict(event))
+        for log in logs:
+            if number >= log.level:
+                log.take(entry)
+    return ""
+
+
+_output = _Output()
 
 
 def _add_process(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
@@ -203,7 +247,12 @@ def _add_process(logger: Any, method: str, event: MutableMapping[str, Any]) -> A
 
 
 def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace the values of fields that hold secrets, and passwords inside URLs."""
+    """Replace the values of fields that hold secrets, and passwords inside URLs.
+
+    An event with the key PLAIN is left as it is: a server that says ``should_log_credentials``.
+    """
+    if event.pop(PLAIN, False):
+        return event
     for key, value in event.items():
         if key != "event":
             event[key] = _redacted(key, value, _MAX_DEPTH)
@@ -228,7 +277,7 @@ class _LibraryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if _output.level <= record.levelno:
             try:
-                _output.writer.write(self.format(record))
+                self.format(record)  # the last of its processors delivers
             except Exception:  # noqa: BLE001 - a library's odd log call must not fail its caller
                 self.handleError(record)
 
@@ -240,7 +289,7 @@ def _route_libraries(shared: list[Any]) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(_output.format),
+                _deliver,
             ],
         )
     )

@@ -127,13 +127,12 @@ def test_a_simple_document_is_adapted_first():
         ({"apps": {"http": {"servers": {"s": {}}}}}, "apps.http.servers.s.listen", "missing"),
         ({"storage": {"module": "redis"}}, "storage.module", "file_system"),
         ({"storage": {"module": "file_system", "root": "/x"}}, "storage.root", "--data-dir"),
-        ({"logging": {"logs": {"access": {}}}}, "logging.logs.access", "not built"),
         (
             {"logging": {"logs": {"default": {"level": "LOUD"}}}},
             "logging.logs.default.level",
             "DEBUG",
         ),
-        ({"logging": {"sink": {}}}, "logging.sink", "unknown field"),
+        ({"logging": {"sink": {"level": "x"}}}, "logging.sink", "not built"),
     ],
 )
 def test_what_nobody_obeys_is_refused_with_its_place(document, path, says):
