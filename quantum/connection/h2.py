@@ -273,10 +273,12 @@ class H2Connection(asyncio.Protocol, H2Sink):
             return
         try:
             while not self._is_paused:
-                data = self.codec.take_output(self.write_bytes)
-                if data:
-                    transport.write(data)
-                if len(data) < self.write_bytes:
+                pieces = self.codec.take_pieces(self.write_bytes)
+                if len(pieces) == 1:
+                    transport.write(pieces[0])
+                elif pieces:
+                    transport.writelines(pieces)
+                if sum(map(len, pieces)) < self.write_bytes:
                     break
         except H2Failure as failure:
             self.fail(failure)

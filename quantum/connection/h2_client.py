@@ -426,9 +426,9 @@ class H2Client(H2Connection):
                 stream.fail(RequestFailed(reason, was_processed=True))
         self._fail_waiting("the connection was lost")
         if not self._settings_known.done():
-            self._settings_known.set_exception(
-                RequestFailed("the connection was lost", was_processed=False)
-            )
+            unmet = RequestFailed(f"the connection was lost: {failure}", was_processed=False)
+            unmet.__cause__ = failure
+            self._settings_known.set_exception(unmet)
             self._settings_known.exception()  # nobody may be waiting for it
         if self._on_lost is not None:
             self._on_lost(self)

@@ -192,7 +192,9 @@ class ServerStream(H2Stream):
         fields = server.application.head(request, response)
         self._is_head_sent = True
         self.is_ended = ended
-        server.codec.respond(self.id, fields, ended, body)
+        if server.codec.respond(self.id, fields, ended, body):
+            self.is_closed = True
+            server.answered(self.id)
         server.wake()
 
     def _inform(self, status: int, headers: Headers) -> None:
@@ -307,6 +309,10 @@ class H2Server(H2Connection):
             self.loop.time()
         ):  # whoever sent it: CVE-2025-8671
             self.end_for("h2_resets", ENHANCE_YOUR_CALM)
+
+    def answered(self, stream_id: int) -> None:
+        """Forget a stream that its answer has ended."""
+        self._streams.pop(stream_id, None)
 
     def end_for(self, limit: str, error_code: int) -> None:
         """End the connection, telling the client why; ``limit`` names it for those who count."""

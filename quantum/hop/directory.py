@@ -115,6 +115,11 @@ class Directory:
         one, two = live[turn % len(live)], live[(turn + 1) % len(live)]
         return one if one.in_flight <= two.in_flight else two
 
+    def mismatch(self, room: str) -> str:
+        """Return why no process of ``room`` can be spoken to, when all there are speak another version."""
+        reasons = [peer.mismatch for peer in self._rooms.get(room, ())]
+        return reasons[0] if reasons and all(reasons) else ""
+
     async def changed(self, seconds: float) -> None:
         """Wait until another process is known, at most ``seconds``."""
         await asyncio.sleep(0)  # a request that has not waited yet has no task, a timeout needs one

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from quantum.connection.h2_client import H2Client, RequestFailed
 from quantum.errors import QuantumError
 from quantum.hop.address import split_host, unix_path
 from quantum.hop.server import TRUSTED
 from quantum.tasks import TaskSet
 from quantum.wire.mux.codec import MuxCodec
+from quantum.wire.mux.frames import OtherVersionError
 
 MAX_CONNECTIONS = 64
 """Per process. Another is opened only when none has a free stream; with 512 streams each they carry more
@@ -21,6 +24,10 @@ a machine that is cut off is found out within nine seconds. Shorter, and a busy 
 FIRST_PAUSE = 0.1
 LAST_PAUSE = 5.0
 """Between attempts to reach a process that was lost: at first, and at most (it doubles)."""
+
+
+REMEDY = "let all processes of this deployment run one release (docs/operating.md, New versions)"
+_log = structlog.get_logger("quantum.hop")
 
 
 class UnreachableError(QuantumError):
@@ -39,6 +46,8 @@ class Peer:
         self._opening: asyncio.Task[H2Client | OSError] | None = None
         self.is_lost = False
         """It could not be reached: others are preferred until it was, which is tried without requests."""
+        self.mismatch = ""
+        """Why nothing can be said to it, when it was reached and speaks another version of the hop."""
         self._pause = FIRST_PAUSE
         self._is_closed = False
         self._returning: asyncio.TimerHandle | None = None
@@ -99,13 +108,23 @@ class Peer:
             return error
         except (RequestFailed, ValueError) as failure:
             self._leave_alone()
+            if isinstance(failure.__cause__, OtherVersionError):
+                self._speaks_otherwise(failure.__cause__)
             return ConnectionResetError(str(failure))
         self.is_lost = False
+        self.mismatch = ""
         self._pause = FIRST_PAUSE
         self._connections.append(client)
         if self._is_closed:
             client.leave()
         return client
+
+    def _speaks_otherwise(self, why: OtherVersionError) -> None:
+        """Tell the operator, once: this does not pass by itself."""
+        mismatch = f"the process at {self.address} cannot be spoken to: {why}"
+        if mismatch != self.mismatch:
+            self.mismatch = mismatch
+            _log.error("hop_version_mismatch", address=self.address, reason=str(why), remedy=REMEDY)
 
     def _lost(self, client: H2Client) -> None:
         if client in self._connections:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter
@@ -94,7 +93,7 @@ class RemoteHandler:
 
         A process that cannot be reached is passed over; a request that was surely not processed, or
         is idempotent with its body still at hand, goes to the next one. HttpError as the far handler
-        raised it; 502 when the far process failed, 503 when the room is away or lacks the revision,
+        raised it; 502 when the far process failed or speaks another version of the hop, 503 when the room is away or lacks the revision,
         504 when the deadline came.
         """
         tried: set[Peer] = set()
@@ -108,7 +107,14 @@ class RemoteHandler:
                 tried.clear()
                 continue
             try:
-                return await self._try(peer, request)
+                connection = peer.ready()
+                if (
+                    connection is not None
+                    and request.body.__class__ is bytes
+                    and request.upgrade is None is request.deadline
+                ):
+                    return await self._ask(peer, connection, request)
+                return await self._ask_at_length(peer, connection, request)
             except RevisionLackingError:
                 peer.known.discard(self._lead)
                 patience = patience or _Patience(request.deadline)
@@ -137,6 +143,11 @@ class RemoteHandler:
         raise HttpError(502, f"room {self._address.room}: {failure}") from failure
 
     async def _wait_for_process(self, request: Request, patience: _Patience) -> None:
+        mismatch = self._directory.mismatch(self._address.room)
+        if mismatch:  # nothing to wait for: somebody has to replace a process
+            self._metrics.failures.labels(self._address.room).inc()
+            await discard(request.body)
+            raise HttpError(502, f"room {self._address.room}: {mismatch}")
         left = patience.left(ABSENCE_SECONDS)
         if left <= 0:
             self._metrics.failures.labels(self._address.room).inc()
@@ -154,16 +165,6 @@ class RemoteHandler:
         await asyncio.sleep(min(left, patience.next_pause()))
 
     # One attempt.
-
-    def _try(self, peer: Peer, request: Request) -> Awaitable[Response]:
-        connection = peer.ready()
-        if (
-            connection is not None
-            and request.body.__class__ is bytes
-            and request.upgrade is None is request.deadline
-        ):
-            return self._ask(peer, connection, request)
-        return self._ask_at_length(peer, connection, request)
 
     async def _ask_at_length(
         self, peer: Peer, connection: H2Client | None, request: Request

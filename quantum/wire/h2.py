@@ -209,6 +209,11 @@ class H2Codec:
         self._tell()
         return data
 
+    def take_pieces(self, amount: int) -> Sequence[bytes | memoryview]:
+        """Return the same as one piece, none when there is nothing."""
+        data = self.take_output(amount)
+        return (data,) if data else ()
+
     def _tell(self) -> None:  # the kinds in the order of their frequency
         sink = self._sink
         for event in self._connection.events():
@@ -300,14 +305,18 @@ class H2Codec:
 
     # What a server says.
 
-    def respond(self, stream_id: int, fields: Fields, ended: bool, body: bytes = b"") -> None:
-        """Queue the final response head, ``:status`` first, and its ``body``; ``ended``: that is all."""
+    def respond(self, stream_id: int, fields: Fields, ended: bool, body: bytes = b"") -> bool:
+        """Queue the final response head, ``:status`` first, and its ``body``; ``ended``: that is all.
+
+        Returns whether the stream is over by that, which is told here as for any other: False.
+        """
         try:
             self._connection.send_response(stream_id, fields, end_stream=ended and not body)
             if body:
                 self._connection.send_data(stream_id, body, end_stream=ended)
         except ngh2.NGH2Error as error:
             raise H2StreamGone(str(error)) from error
+        return False
 
     def inform(self, stream_id: int, fields: Fields) -> None:
         """Queue a 1xx response."""

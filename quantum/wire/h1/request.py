@@ -96,11 +96,16 @@ def parse_head(data: bytes) -> RequestHead:
             special = [(field, reader)]
         else:
             special.append((field, reader))
-    if special is not None or version != b"HTTP/1.1":
+    if version != b"HTTP/1.1":
         head.http_1_0 = version == b"HTTP/1.0"
         _read_framing(head, special or [])
-    else:
+    elif special is None:
         head.is_plain = method != "HEAD"
+    elif len(special) == 1 and special[0][1] is _read_length:
+        head.length = _length_of(special[0][0][1])
+        head.is_plain = method != "HEAD"
+    else:
+        _read_framing(head, special)
     authority = _known_hosts.get(host) if host is not None else None
     if known is not None and authority is not None:
         head.target, head.authority = known[1], authority
@@ -149,7 +154,7 @@ class _Framing:
     __slots__ = ("codings", "connection", "key", "length", "upgrade")
 
     def __init__(self) -> None:
-        self.length: bytes | None = None
+        self.length: int | None = None
         self.codings: bytes | None = None
         self.connection: list[bytes] = []
         self.upgrade: list[bytes] = []
@@ -205,9 +210,13 @@ def _read_host(head: RequestHead, framing: _Framing, value: bytes) -> None:
 def _read_length(head: RequestHead, framing: _Framing, value: bytes) -> None:
     if framing.length is not None:
         raise HttpError(400, "more than one Content-Length")
+    framing.length = _length_of(value)
+
+
+def _length_of(value: bytes) -> int:
     if _LENGTH.match(value) is None:
         raise HttpError(400, "malformed Content-Length")
-    framing.length = value
+    return int(value)
 
 
 def _read_codings(head: RequestHead, framing: _Framing, value: bytes) -> None:
@@ -267,7 +276,7 @@ def _read_framing(head: RequestHead, special: list[tuple[Field, _Reader]]) -> No
     if framing.codings is not None:
         _set_chunked(head, framing)
     elif framing.length is not None:
-        head.length = int(framing.length)
+        head.length = framing.length
     connection = framing.connection
     if head.http_1_0:
         head.keep_alive = b"keep-alive" in connection and b"close" not in connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Literal
 
 from quantum.wire.h2 import (
@@ -26,10 +27,9 @@ from quantum.wire.mux.frames import (
     GOAWAY,
     HELLO,
     HELLO_BYTES,
-    HELLO_PAYLOAD,
     INFORMATIONAL,
+    JOINED_BYTES,
     LENGTH,
-    MAGIC,
     PING,
     PONG,
     REQUEST,
@@ -39,7 +39,11 @@ from quantum.wire.mux.frames import (
     VERSION,
     WINDOW,
     decode_head,
+    decode_hello,
+    decode_request,
+    decode_response,
     encode_head,
+    encode_hello,
 )
 from quantum.wire.mux.sending import MuxSender, MuxStream
 
@@ -51,6 +55,9 @@ class MuxCodec(MuxSender):
         "_cut", "_is_client", "_is_greeted", "_is_over", "_last", "_limit", "_partial", "_peer_max",
         "_settings", "_sink", "_wanted", "_window",
     )  # fmt: skip
+
+    version = VERSION
+    """Which version of the frames this is."""
 
     def __init__(
         self, role: Literal["client", "server"], settings: H2Settings, sink: H2Sink
@@ -72,7 +79,7 @@ class MuxCodec(MuxSender):
         self._peer_max = 0
         self._is_greeted = self._is_over = False
         most = settings.max_streams
-        self._put(HELLO, 0, 0, HELLO_PAYLOAD.pack(MAGIC, VERSION, most))
+        self._put(HELLO, 0, 0, encode_hello(self.version, most))
 
     # What comes in.
 
@@ -102,7 +109,10 @@ class MuxCodec(MuxSender):
                         at = self._take_piece(piece, data, at + FRAME_HEADER)
                     wanted = end - at
                     break
-                self._take(kind, flags, stream_id, data, at + FRAME_HEADER, end)
+                if kind == REQUEST:
+                    self._take_request(flags, stream_id, data, at + FRAME_HEADER, end)
+                else:
+                    self._take(kind, flags, stream_id, data, at + FRAME_HEADER, end)
                 at = end
         except struct.error as error:
             raise H2Failure(f"a frame is too short: {error}", PROTOCOL_ERROR) from error
@@ -135,8 +145,6 @@ class MuxCodec(MuxSender):
         if kind == RESPONSE:
             if stream is not None:
                 self._take_message(stream, flags, stream_id, data, at, end)
-        elif kind == REQUEST:
-            self._take_request(flags, stream_id, data, at, end)
         elif kind == DATA:
             if stream is not None:
                 self._take_data(stream, flags, stream_id, data[at:end])
@@ -176,13 +184,15 @@ class MuxCodec(MuxSender):
         body = at + 4 + LENGTH.unpack_from(data, at)[0]
         if body > end:
             raise H2Failure("a head is longer than its frame", PROTOCOL_ERROR)
-        fields = decode_head(data[at + 4 : body])
+        head = data[at + 4 : body]
+        if not self._is_client:
+            stream.is_received = flags == END
+            fields = decode_request(head)
+            self._sink.request_received(stream_id, fields, stream.is_received, data[body:end])
+            return
+        fields = decode_response(head)
         if flags != END:
-            tell = self._sink.response_received if self._is_client else self._sink.request_received
-            tell(stream_id, fields, False)
-        elif not self._is_client:
-            stream.is_received = True
-            self._sink.request_received(stream_id, fields, True, data[body:end])
+            self._sink.response_received(stream_id, fields, False)
         elif stream.is_sent:
             del self._streams[stream_id]
             self._sink.answer_received(stream_id, fields, data[body:end])
@@ -216,11 +226,8 @@ class MuxCodec(MuxSender):
             raise H2Failure(f"a frame of kind {kind}", PROTOCOL_ERROR)
 
     def _greet(self, payload: bytes) -> None:
-        magic, version, most = HELLO_PAYLOAD.unpack_from(payload)
-        if magic != MAGIC or version != VERSION:
-            raise H2Failure("the peer speaks another version of the hop", PROTOCOL_ERROR)
+        self._peer_max = decode_hello(payload, self.version)
         self._is_greeted = True
-        self._peer_max = most
         self._sink.settings_received()
 
     def _received(self, stream: MuxStream, stream_id: int) -> None:
@@ -238,16 +245,22 @@ class MuxCodec(MuxSender):
 
     def take_output(self, amount: int) -> bytes:
         """Return what there is to write, about ``amount`` bytes; b"" when there is nothing or windows are shut."""
+        return b"".join(self.take_pieces(amount))
+
+    def take_pieces(self, amount: int) -> Sequence[bytes | memoryview]:
+        """Return the same in pieces, for who can write several at once: long bodies are not copied."""
         if self._pending:
             self._fill(amount)
         out = self._out
         if out:
+            if self._ready <= JOINED_BYTES:
+                out = [b"".join(out)]
             self._out, self._ready = [], 0
         self._tell_closed()
         if self._limit != EVERY_STREAM and not self._streams and not self._is_over:
             self._is_over = True
             self._sink.connection_closed(NO_ERROR)
-        return b"".join(out)
+        return out
 
     # What both roles say.
 
@@ -288,10 +301,19 @@ class MuxCodec(MuxSender):
 
     # What a server says.
 
-    def respond(self, stream_id: int, fields: Fields, ended: bool, body: bytes = b"") -> None:
-        """Queue the final response head, ``:status`` first, and a body that is all here; ``ended``: no more comes."""
+    def respond(self, stream_id: int, fields: Fields, ended: bool, body: bytes = b"") -> bool:
+        """Queue the final response head, ``:status`` first, and a body that is all here; ``ended``: no more comes.
+
+        Returns whether the stream is over by that; it is not told as closed then.
+        """
         stream = self._sending(stream_id)
-        self._put_message(RESPONSE, stream, stream_id, fields, ended, body)
+        self._put_message(RESPONSE, END if ended else 0, stream_id, fields, body)
+        if not ended:
+            return False
+        stream.ends = stream.is_sent = True
+        if stream.is_received:
+            del self._streams[stream_id]
+        return stream.is_received
 
     def inform(self, stream_id: int, fields: Fields) -> None:
         """Queue a 1xx response."""
@@ -308,7 +330,8 @@ class MuxCodec(MuxSender):
         """Queue a request head, pseudo fields first, and a body that is all here; returns its stream id."""
         self._last = stream_id = self._last + 1
         stream = self._streams[stream_id] = MuxStream(self._window)
-        self._put_message(REQUEST, stream, stream_id, fields, ended, body)
+        self._put_message(REQUEST, END if ended else 0, stream_id, fields, body)
+        stream.ends = stream.is_sent = ended
         return stream_id
 
     @property

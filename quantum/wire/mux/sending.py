@@ -10,7 +10,8 @@ from quantum.wire.mux.frames import (
     DATA_BYTES,
     END,
     FRAME,
-    LENGTH,
+    JOINED_BYTES,
+    MESSAGE,
     READY_BYTES,
     TRAILERS,
     encode_head,
@@ -116,18 +117,17 @@ class MuxSender:
         self._ready += size
 
     def _put_message(
-        self, kind: int, stream: MuxStream, stream_id: int, fields: Fields, ended: bool, body: bytes
+        self, kind: int, flags: int, stream_id: int, fields: Fields, body: bytes
     ) -> None:
         head = encode_head(fields)
-        size = 4 + len(head) + len(body)
-        flags = END if ended else 0
-        self._out.append(
-            FRAME.pack(size, kind, flags, stream_id) + LENGTH.pack(len(head)) + head + body
-        )
+        length = len(head)
+        size = 4 + length + len(body)
+        message = MESSAGE.pack(size, kind, flags, stream_id, length) + head
+        if len(body) <= JOINED_BYTES:
+            self._out.append(message + body if body else message)
+        else:
+            self._out += (message, body)
         self._ready += size
-        if ended:
-            stream.ends = True
-            self._sent(stream, stream_id)
 
     def _fill(self, amount: int) -> None:
         """Take turns among the streams that have bytes and window, a frame each."""

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from quantum import __version__
 from quantum.errors import HttpError
-from quantum.hop import peer, remote
+from quantum.hop import peer, remote, server
 from quantum.hop.envelope import Address
 from quantum.http.body import StreamBody, read_all
 from quantum.http.message import Response
 from quantum.testing.handler import FunctionHandler, PulledBody, make_request
+from quantum.wire.mux.codec import MuxCodec
 from tests.integration.quantum.hop.deployment import (
     PATH,
     REVISION,
@@ -154,6 +156,37 @@ async def test_a_room_that_stays_away_is_a_503(tmp_path, monkeypatch):
         with pytest.raises(HttpError) as raised:
             await reach(near).handle(make_request())
         assert raised.value.status == 503
+
+
+class NextVersion(MuxCodec):
+    """What a process of another release speaks."""
+
+    __slots__ = ()
+    version = MuxCodec.version + 1
+
+
+async def test_a_process_of_another_version_is_named_and_passed_over(tmp_path, monkeypatch, capsys):
+    async with deployment(tmp_path) as made:
+        near = await made.start("near", "edge")
+        monkeypatch.setattr(server, "MuxCodec", NextVersion)
+        newer = await made.start("newer", ROOM)
+        install(newer, saying("never"))
+        await newer.announce(REVISION)
+        await settle(near)
+        for body in (b"", PulledBody([b"a", b"b"])):
+            with pytest.raises(HttpError) as raised:
+                await reach(near).handle(make_request("POST", body=body))
+            assert raised.value.status == 502
+            for part in (newer.address, __version__, "speaks version 1", "speaks version 2"):
+                assert part in raised.value.reason
+        assert capsys.readouterr().out.count("hop_version_mismatch") == 1
+        monkeypatch.undo()
+        same = await made.start("same", ROOM)
+        install(same, saying("one of ours"))
+        await same.announce(REVISION)
+        await settle(near, 2)
+        for _ in range(4):
+            assert (await reach(near).handle(make_request())).body == b"one of ours"
 
 
 async def test_requests_are_shared_among_the_processes_of_a_room(tmp_path):

@@ -1,6 +1,7 @@
 """The hop's frames, both ends in memory."""
 
 import struct
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -110,10 +111,12 @@ def test_what_is_all_here_is_told_in_one_step_however_the_socket_cuts_it(pieces)
     one = pair.client.request(HEAD, True, b"body")
     pair.settle()
     assert pair.far.heard == [("request", one, HEAD, True, b"body")]
-    pair.server.respond(one, ANSWER, True, b"answer")
+    assert pair.server.respond(one, ANSWER, True, b"answer"), "the stream is not over"
     pair.settle()
     assert pair.near.heard == [("answer", one, ANSWER, b"answer")]
-    assert pair.far.heard[1:] == [("closed", one, 0)]
+    assert not pair.far.heard[1:], "what respond told is told again"
+    assert not pair.client._streams
+    assert not pair.server._streams
 
 
 def test_bodies_in_pieces_end_with_their_trailers(pair):
@@ -139,7 +142,7 @@ def test_bodies_in_pieces_end_with_their_trailers(pair):
 def test_an_answer_before_the_end_of_the_upload_leaves_the_stream_open(pair):
     one = pair.client.request(HEAD, False)
     pair.settle()
-    pair.server.respond(one, ANSWER, True, b"no")
+    assert not pair.server.respond(one, ANSWER, True, b"no"), "its upload is not over"
     pair.settle()
     assert pair.near.heard == [("response", one, ANSWER, False), ("bytes", one, b"no", True)]
     pair.client.send_data(one, b"late", True)
@@ -180,6 +183,32 @@ def test_a_long_body_is_told_as_it_comes(pair):
     sizes = [len(h[2]) for h in pair.far.heard]
     assert (sum(sizes), len(sizes)) == (WINDOW, 4)
     assert [h[3] for h in pair.far.heard] == [False, False, False, True]
+
+
+def test_long_bodies_leave_as_they_are_behind_their_heads(pair):
+    body = b"x" * (mux.JOINED_BYTES + 1)
+    pair.client.request(HEAD, True, body)
+    head, piece = pair.client.take_pieces(1 << 20)
+    assert piece is body
+    pair.server.receive(head + piece)
+    pair.server.respond(1, ANSWER, True, b"short")
+    assert len(pair.server.take_pieces(1 << 20)) == 1
+
+
+def test_heads_are_remembered_but_no_secrets_and_nothing_of_one_request(pair):
+    known = [HEAD[2], (b"x-known", b"1")]
+    for field in ((b"cookie", b"secret"), (b"quantum-vars", b"{}"), (b":protocol", b"websocket")):
+        pair.client.request([*HEAD[:2], *known, field], True)
+        pair.settle()
+        assert pair.far.heard[-1][2] == [*HEAD[:2], *known, field]
+    pair.client.request([*HEAD[:2], *known], True)
+    pair.server.respond(1, [*ANSWER, (b"set-cookie", b"secret")], True)
+    pair.settle()
+    assert mux._known[b"\n".join(chain.from_iterable(known))] == tuple(known)
+    kept = b"".join(mux._known)
+    assert b"secret" not in kept
+    assert b"quantum-vars" not in kept
+    assert b":protocol" not in kept
 
 
 def test_streams_take_turns(pair):
