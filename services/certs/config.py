@@ -68,6 +68,31 @@ def _no_ech(value: object) -> object:
     return value
 
 
+class StandardKeys(StrictModel):
+    """``tls.stek.standard``: keys in memory, for this deployment."""
+
+
+class DistributedKeys(StrictModel):
+    """``tls.stek.distributed``: keys in the storage, for all who share it, and over restarts."""
+
+    storage: StorageReference = Field(default_factory=StorageReference)
+
+
+class SessionTicketsConfig(StrictModel):
+    """``session_tickets``: the keys that TLS sessions are resumed with."""
+
+    key_source: InlineModule("tls.stek") | None = None  # type: ignore[valid-type]
+    rotation_interval: Duration = Field(default=12 * HOUR, gt=0)
+    max_keys: int = Field(default=4, ge=1, le=64)
+    disable_rotation: bool = False
+    disabled: bool = False
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether keys are kept in the storage."""
+        return self.key_source is not None and self.key_source.spec.name == "distributed"
+
+
 class TlsApp(StrictModel):
     """``apps.tls``: certificates that are there already, and how to get the others."""
 
@@ -76,7 +101,7 @@ class TlsApp(StrictModel):
     disable_ocsp_stapling: bool = False
     disable_storage_check: bool = False  # the storage is not probed at start
     disable_storage_clean: bool = False  # nothing is removed from the storage
-    session_tickets: NotBuilt = None
+    session_tickets: SessionTicketsConfig = Field(default_factory=SessionTicketsConfig)
     cache: NotBuilt = None
     encrypted_client_hello: Annotated[Any, AfterValidator(_no_ech)] = None
     dns: NotBuilt = None

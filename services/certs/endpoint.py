@@ -2,6 +2,7 @@
 
 ``GET /certificates``               → what exists, without keys
 ``GET /certificates/<name>``        → 200 with chain and key, 202 while it is obtained, 404 unknown
+``GET /session-tickets``            → the secrets that TLS sessions are resumed with
 ``GET /stored/<key>``               → the certificates (never a key) in a file of the storage
 ``GET /pki/ca/<id>``                → names and certificates of an authority (Caddy's fields)
 ``GET /pki/ca/<id>/certificates``   → its chain as PEM
@@ -10,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from services.certs.book import CertificateBook
 from services.certs.issuers.api import IssuanceFailed
 from services.certs.issuers.authority import Authority
 from services.certs.keeping.storage import Storage
+from services.certs.keeping.tickets import TicketSecrets
 from services.certs.material import Material, certificate_pem
 from services.certs.names import normalise
 
@@ -38,9 +41,11 @@ class CertificatesEndpoint:
         book: CertificateBook,
         find_authority: Callable[[str], Authority | None],
         storage: Storage,
+        tickets: TicketSecrets,
     ) -> None:
         self._book = book
         self._storage = storage
+        self._tickets = tickets
         self._find_authority = find_authority
 
     async def handle(self, request: Request) -> Response:
@@ -52,6 +57,11 @@ class CertificatesEndpoint:
                 return _json(200, [_about(n, m) for n, m in sorted(self._book.all().items())])
             case ["certificates", name]:
                 return await self._certificate(name)
+            case ["session-tickets"]:
+                keys, left = await asyncio.to_thread(self._tickets.current)
+                content = [base64.b64encode(key).decode() for key in keys]
+                disabled = self._tickets.config.disabled
+                return _json(200, {"keys": content, "next": left, "disabled": disabled})
             case ["stored", key]:
                 return await self._stored(key)
             case ["pki", "ca", authority]:

@@ -65,6 +65,20 @@ MANIFEST = Manifest(
             implementation=_ON_DEMAND + "managers:TailscaleManager",
             summary="The Tailscale daemon has the certificates of ts.net names",
         ),
+        ModuleSpec(
+            id="tls.stek.standard",
+            room="certs",
+            config=_CONFIG + "StandardKeys",
+            implementation="services.certs.keeping.tickets:TicketSecrets",
+            summary="Keys of session tickets in memory, the same for every process",
+        ),
+        ModuleSpec(
+            id="tls.stek.distributed",
+            room="certs",
+            config=_CONFIG + "DistributedKeys",
+            implementation="services.certs.keeping.tickets:TicketSecrets",
+            summary="Keys of session tickets in the storage",
+        ),
         _certificates("automate", "Automate", "no_sources", "Names that shall have certificates"),
         _certificates(
             "load_storage", "LoadStorage", "storage_sources", "Certificates in the storage"

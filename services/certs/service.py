@@ -21,6 +21,7 @@ from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed, Surroundings
 from services.certs.issuers.authority import Authority
 from services.certs.keeping.storage import Storage
+from services.certs.keeping.tickets import TicketSecrets
 from services.certs.keeping.vault import Vault
 from services.certs.names import identities_of, normalise, permitted_names
 from services.certs.plans import Plans, check_lifetimes
@@ -37,6 +38,7 @@ class CertsService:
         self._context = context
         self._storage = Storage(context.data_dir)
         self._book = CertificateBook(context, Vault(self._storage))
+        self._tickets = TicketSecrets(self._storage, context.clock)
         self._authorities: dict[str, Authority] = {}
         self._pki = PkiApp()
         self._coming: list[dict[str, Authority]] = []
@@ -45,7 +47,9 @@ class CertsService:
 
     async def start(self) -> None:
         """Serve the other rooms; begin the renewal loop."""
-        endpoint = CertificatesEndpoint(self._book, self._find_authority, self._storage)
+        endpoint = CertificatesEndpoint(
+            self._book, self._find_authority, self._storage, self._tickets
+        )
         self._context.hop.table.install(
             "certs", SERVICE_REVISION, {"certificates": endpoint, "pki": endpoint}
         )
@@ -87,6 +91,7 @@ class CertsService:
         def commit() -> None:
             self._coming.remove(authorities)
             self._pki, self._authorities = pki, authorities
+            self._tickets.config = tls.session_tickets
             self._book.commit(arrangement)
 
         async def discard() -> None:

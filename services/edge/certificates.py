@@ -22,6 +22,7 @@ from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
 from quantum.trust.certificates import KeyPair, ask_certificate
 from services.edge.protocols.h3.quic import QuicCertificate, load_certificate
+from services.edge.tls.tickets import SessionTickets
 
 FETCH_SECONDS = 8.0
 """For one answer of the certs room: less than a handshake may take, so that it ends in an alert."""
@@ -58,11 +59,13 @@ class CertificateStore:
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._refused: OrderedDict[str, float] = OrderedDict()
         self._watch: Subscription | None = None
+        self._tickets = SessionTickets(context)
 
     async def start(self) -> None:
         """Read the copies on disk; hear of new certificates as soon as there is a bus."""
         await asyncio.to_thread(self._read_copies)
         self._tasks.start(self._listen(), "certificates")
+        self._tasks.start(self._tickets.run(), "tickets")
 
     async def aclose(self) -> None:
         """Stop listening."""
@@ -128,6 +131,7 @@ class CertificateStore:
                 self._unusable(pair, error)
                 return None
             self._contexts[key] = made
+            self._tickets.adopt(made, pair.name, settings)
         return made
 
     # Fetching.

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -132,6 +133,30 @@ def all_refuse(crew, who):
     asked = Counter(crew.site.get("/", **{"X-Who": who}).status for _ in range(12))
     time.sleep(0.5)  # a process tells the others every second
     return asked == {429: 12}
+
+
+def test_a_session_that_one_worker_began_is_resumed_by_all(crew):
+    document = crew.document("one", secure=f"127.0.0.1:{crew.https}")
+    document["apps"]["http"]["servers"]["secure"]["tls_connection_policies"] = [{}]
+    assert crew.load(document).status == 200
+    root = json.loads(crew.admin.get("/pki/ca/local").body)["root_certificate"]
+    context = ssl.create_default_context(cadata=root)
+    wait_for(lambda: all_resume(crew, context))
+
+
+def all_resume(crew, context):
+    """Whether sixteen connections, which the kernel spreads over both workers, go on with one session."""
+    _, session = shake(crew, context)
+    return all(shake(crew, context, session)[0] for _ in range(16))
+
+
+def shake(crew, context, session=None):
+    """Ask once, perhaps with a session; whether it was resumed, and the session to go on with."""
+    raw = socket.create_connection(("127.0.0.1", crew.https), timeout=30)
+    with context.wrap_socket(raw, server_hostname="localhost", session=session) as tls:
+        tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert tls.recv(65536).startswith(b"HTTP/1.1 200")
+        return tls.session_reused, tls.session
 
 
 def test_a_worker_that_dies_is_replaced_and_the_others_go_on(crew):
