@@ -17,7 +17,7 @@ from typing import Protocol
 from quantum.config.curves import CURVES
 from quantum.modules.config import ModuleConfig
 from quantum.modules.trust import pem_of
-from quantum.net.groups import set_groups
+from quantum.net.openssl.groups import set_groups
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 

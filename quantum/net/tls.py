@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantum.net.client_tls import Roots
-from quantum.net.client_verification import verify_clients
-from quantum.net.groups import DEFAULT_GROUPS, set_groups
+from quantum.net.openssl.groups import DEFAULT_GROUPS, set_groups
+from quantum.net.openssl.verification import verify_clients
 
 CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and AEAD only (RFC 9325 §4.2); TLS 1.3 has nothing else."""

@@ -14,7 +14,7 @@ import weakref
 
 from quantum.errors import HttpError
 from quantum.hop.neighbours import ask
-from quantum.net.tickets import TicketKey, TicketKeys, seal_tickets
+from quantum.net.openssl.tickets import TicketKey, TicketKeys, seal_tickets
 from quantum.net.tls import TlsSettings
 from quantum.service.api import ServiceContext
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantum.net.openssl import keep, library, pointer_of
+from quantum.net.openssl.library import keep, library, pointer_of
 
 NAME_BYTES = IV_BYTES = 16
 """Fixed by OpenSSL for this callback; AES takes an IV of 16."""

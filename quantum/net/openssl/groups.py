@@ -1,6 +1,6 @@
 """Which groups (curves) TLS agrees on, in order: OpenSSL can be told, Python's ssl module passes on one.
 
-So OpenSSL is told directly (``quantum.net.openssl``); where it cannot be reached its own list stays.
+So OpenSSL is told directly (``quantum.net.openssl.library``); where it cannot be reached its own list stays.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import ssl
 
-from quantum.net.openssl import library, pointer_of
+from quantum.net.openssl.library import library, pointer_of
 
 DEFAULT_GROUPS = ("X25519MLKEM768", "X25519", "P-256", "P-384")
 """Mozilla's intermediate list, and the post-quantum hybrid before it where OpenSSL has it (3.5)."""

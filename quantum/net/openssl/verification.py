@@ -11,7 +11,7 @@ import ctypes
 import hashlib
 import ssl
 
-from quantum.net.openssl import keep, library, pointer_of
+from quantum.net.openssl.library import keep, library, pointer_of
 
 _CERT_REJECTED = 28
 """X509_V_ERR_CERT_REJECTED: OpenSSL answers with the alert bad_certificate, as Go does."""
