@@ -2,7 +2,8 @@
 
 For each flood a process attacks without a pause: it connects again as soon as it was cut. Printed: p99 of
 the good client before and during, how many connections the attacker lost per second, and what the
-server's memory grew by. Bombs hold their connections open instead, with windows of nothing: their memory
+server's memory grew by. ``--impatient``: attackers that leave by themselves after a thousand frames and
+come again, instead of waiting until they are cut. Bombs hold their connections open instead, with windows of nothing: their memory
 is per connection.
 """
 
@@ -21,6 +22,7 @@ from quantum.testing.topology import Deployment, descendants, free_port
 from tests.integration.edge.hostile import h2
 
 SECONDS, PAUSE = 4.0, 0.005
+IMPATIENT_FRAMES = 1000
 BOMBS = 50
 GET_LARGE = [*h2.GET[:3], (b":path", b"/large")]
 FLOODS = {
@@ -34,7 +36,7 @@ FLOODS = {
 }
 
 
-async def attack(port: int, name: str) -> None:
+async def attack(port: int, name: str, *, impatient: bool) -> None:
     """Flood until the time is over; print how many connections that cost."""
     end, lost = time.monotonic() + SECONDS + 1, 0
     while time.monotonic() < end:
@@ -46,7 +48,9 @@ async def attack(port: int, name: str) -> None:
             writer.write(b"".join(map(FLOODS[name], range(sent, sent + 100))))
             sent += 100
             await asyncio.sleep(0)
-        lost += reading.done()
+            if impatient and sent >= IMPATIENT_FRAMES:
+                break
+        lost += impatient or reading.done()
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         writer.transport.abort()
@@ -88,13 +92,13 @@ async def behave(port: int, seconds: float) -> list[float]:
     return sorted(taken)
 
 
-def measure(port: int, pids: list[int]) -> None:
+def measure(port: int, pids: list[int], attackers: list[str]) -> None:
     quiet = p99(asyncio.run(behave(port, SECONDS)))
     print(f"{'nobody':16} p99 {quiet:7.2f} ms")
     for name in FLOODS:
         before = memory(pids)
         attacker = subprocess.Popen(
-            [sys.executable, "-m", "bench.floods", "--attack", name, "--port", str(port)],
+            [sys.executable, "-m", "bench.floods", "--attack", name, "--port", str(port), *attackers],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         time.sleep(0.5)
@@ -123,9 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.floods", description=__doc__)
     parser.add_argument("--attack", choices=FLOODS)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--impatient", action="store_true")
     given = parser.parse_args()
     if given.attack:
-        asyncio.run(attack(given.port, given.attack))
+        asyncio.run(attack(given.port, given.attack, impatient=given.impatient))
         return
     port = free_port()
     server = {
@@ -141,7 +146,7 @@ def main() -> None:
     with Deployment("all", document, extra=["--target", "edge,certs,admin"]) as deployment:
         pid = deployment.member("quantum").process.pid
         pids = [pid, *descendants(pid)]
-        measure(port, pids)
+        measure(port, pids, ["--impatient"] if given.impatient else [])
         asyncio.run(measure_bombs(port, pids))
 
 

@@ -225,10 +225,14 @@ class ClientAddress:
         """Whether ``resolve`` would change nothing for any request; callers then leave it out."""
         return not self._trusted and not self._unix
 
+    def trusts(self, peer: str) -> bool:
+        """Whether a peer is a trusted proxy."""
+        return peer in self._trusted if peer else self._unix
+
     def resolve(self, request: Request) -> None:
         """Set ``client_ip`` and the trusted flag of ``request``."""
         peer = request.connection.peer[0]
-        if not (peer in self._trusted if peer else self._unix):
+        if not self.trusts(peer):
             return
         request.vars[TRUSTED_VAR] = True
         found = self._rightmost(request) if self._strict else self._leftmost(request)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from quantum.wire.allowance import Allowance
-from quantum.wire.h2 import ENHANCE_YOUR_CALM, PROTOCOL_ERROR, STREAM_CLOSED
+from quantum.wire.h2 import ENHANCE_YOUR_CALM, PROTOCOL_ERROR, STREAM_CLOSED, H2Settings
 
 PREFACE_BYTES = 24
 HEADS_AT_ONCE = 16
@@ -51,21 +51,23 @@ class FrameGuard:
     """Looks at one connection's frames; ``offence`` is set when it must end."""
 
     __slots__ = (
-        "_forgotten", "_gaps", "_last", "_left", "_moved", "_moved_before", "_now", "_odd",
+        "_continuations", "_forgotten", "_gaps", "_last", "_left", "_most_continuations", "_moved", "_moved_before", "_now", "_odd",
         "_open", "_partial", "_resets", "is_in_head", "offence",
     )  # fmt: skip
 
     def __init__(
-        self, resets: tuple[int, int], now: Callable[[], float], moved: Callable[[], int]
+        self, settings: H2Settings, now: Callable[[], float], moved: Callable[[], int]
     ) -> None:
-        """``resets``: burst and rate per second; ``moved`` tells the bytes of body sent so far."""
+        """``settings``: what the client was allowed; ``moved`` tells the bytes of body sent so far."""
         self.offence: Offence | None = None
         self.is_in_head = False
         """Whether a head was begun whose last frame has not come."""
         self._now = now
         self._moved = moved
         self._moved_before = 0
-        self._resets = Allowance(*resets, now())
+        self._resets = Allowance(*settings.resets, now())
+        self._continuations = 0  # in a row, of one head
+        self._most_continuations = settings.continuations
         self._odd = Allowance(*ODD_FRAMES, now())
         self._left = PREFACE_BYTES
         self._partial = b""
@@ -121,9 +123,13 @@ class FrameGuard:
         kind, flags, stream = head
         if kind == _HEADERS:
             self.is_in_head = not flags & _END_HEADERS
+            self._continuations = 0
             self._see_head(stream, flags)
-        elif kind == _CONTINUATION:  # the codec bounds those
+        elif kind == _CONTINUATION:
             self.is_in_head = not flags & _END_HEADERS
+            self._continuations += 1
+            if self._continuations > self._most_continuations:
+                self.offence = Offence(ENHANCE_YOUR_CALM, "h2_heads")
         elif kind == _DATA:
             if not length or flags or stream not in self._open:
                 self._see_data(stream, flags, length)

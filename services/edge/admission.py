@@ -6,7 +6,9 @@ from ipaddress import ip_address
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from quantum.clock import Clock, SystemClock
 from quantum.net.descriptors import descriptor_limit
+from services.edge.offenders import FLOODS, Offenders
 
 MAX_CONNECTIONS = 16_000
 """Client connections of one process: below the usual 20,000 descriptors, with room for upstreams."""
@@ -28,7 +30,9 @@ HANDSHAKE_SECONDS = 10.0
 class Admission:
     """Counts connections and handshakes of one process and refuses beyond the bound."""
 
-    def __init__(self, metrics: CollectorRegistry, limit: int = 0) -> None:
+    def __init__(
+        self, metrics: CollectorRegistry, limit: int = 0, clock: Clock | None = None
+    ) -> None:
         """``limit`` 0: what the process's descriptors allow, at most MAX_CONNECTIONS."""
         self._limit = limit or min(
             MAX_CONNECTIONS, int(descriptor_limit() * (1 - RESERVED_DESCRIPTORS))
@@ -37,6 +41,7 @@ class Admission:
         self._client_limit = max(1, int(self._limit * CLIENT_SHARE))
         self._open = 0
         self._by_client: dict[str, int] = {}
+        self._offenders = Offenders((clock or SystemClock()).monotonic)
         self._reached = Counter(
             "quantum_edge_limits_reached_total",
             "Connections that were cut or refused because of a limit",
@@ -73,7 +78,7 @@ class Admission:
         return True
 
     def enter_client(self, ip: str) -> bool:
-        """Count a connection of a client; False: it has too many, while others need them.
+        """Count a connection of a client; False: it has too many while others need them, or floods.
 
         Addresses that are not of the public internet stand for many: balancers, tests. ``leave_client``
         is called in both cases.
@@ -85,6 +90,9 @@ class Admission:
         self._by_client[client] = count
         if count > self._client_limit and self._open > self._crowded:
             self.reached("connections_of_client")
+            return False
+        if self._offenders.refuses(client):
+            self.reached("floods_of_client")
             return False
         return True
 
@@ -100,6 +108,12 @@ class Admission:
     def reached(self, limit: str) -> None:
         """Note that a limit was reached by somebody."""
         self._reached.labels(limit).inc()
+
+    def cut(self, limit: str, ip: str) -> None:
+        """Note that a connection from ``ip``, which stands for one client, was cut because of ``limit``."""
+        client = client_of(ip) if limit in FLOODS else ""
+        if client:
+            self._offenders.was_cut(client)
 
     def leave(self) -> None:
         """An admitted connection is gone."""

@@ -171,9 +171,11 @@ class Entrypoint:
             self.admission.leave_client(connection.facts.peer[0])
             self.admission.leave()
 
-    def reached(self, limit: str) -> None:
-        """Count that a limit was reached."""
+    def reached(self, limit: str, peer: str = "") -> None:
+        """Count that a limit was reached; ``peer``: the address whose connection ends by it."""
         self.admission.reached(limit)
+        if peer and not self.site.trusts(peer):
+            self.admission.cut(limit, peer)
 
     def stop_accepting(self) -> None:
         """Close the sockets; connections go on."""

@@ -88,7 +88,7 @@ class EdgeService:
         self._rate_limits = RateLimits(context.metrics)
         self._counts = SharedCounts(self._rate_limits.zones, context.bus, context.clock, PROCESS_ID)
         self._metrics = RequestMetrics(context.metrics)
-        self._admission = Admission(context.metrics)
+        self._admission = Admission(context.metrics, clock=context.clock)
         self._entrypoints: dict[str, Entrypoint] = {}
         self._around: Surroundings | None = None
         self._lifetime = Lifetime()

@@ -54,13 +54,15 @@ class SiteBuilder:
         resources[RouteCompiler] = compiler
         resources[NamedRoutes] = NamedRoutes(server.named_routes)
         handle = compile_server(compiler, server, plan)
+        client = _client_address(name, server)
         return Site(
             name=name,
             handle=self.answering_challenges(handle),
             fail=response_to_failure,
             limits=_limits(server),
-            before=_before(name, server),
+            before=_before(client, server),
             ended=self._ended(name, server, app),
+            trusts=client.trusts,
         )
 
     def redirects(self, redirects: tuple[Redirect, ...]) -> Site:
@@ -146,11 +148,10 @@ def _limits(server: Server) -> Limits:
     )
 
 
-def _before(name: str, server: Server) -> Callable[[Request], None] | None:
-    """Return what looks at each request first, None when there is nothing to see."""
+def _client_address(name: str, server: Server) -> ClientAddress:
     module = server.trusted_proxies
     try:
-        client = ClientAddress(
+        return ClientAddress(
             module.config.ranges if module is not None else (),
             strict=server.trusted_proxies_strict > 0,
             unix=server.trusted_proxies_unix,
@@ -159,6 +160,10 @@ def _before(name: str, server: Server) -> Callable[[Request], None] | None:
     except ValueError as error:
         path = f"apps.http.servers.{name}.trusted_proxies.ranges"
         raise ConfigError(path, str(error)) from error
+
+
+def _before(client: ClientAddress, server: Server) -> Callable[[Request], None] | None:
+    """Return what looks at each request first, None when there is nothing to see."""
     checks = [] if client.trusts_nobody else [client.resolve]
     is_strict = server.strict_sni_host
     if is_strict is None:  # who is known by a certificate for one name is not known for another

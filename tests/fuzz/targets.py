@@ -72,7 +72,7 @@ class _Answering(H2Sink):
 def h2_frames(data: bytes) -> None:
     sink = _Answering()
     codec = sink.codec = H2Codec("server", H2Settings(), sink)
-    guard = FrameGuard((100, 10), lambda: 0.0, lambda: 0)
+    guard = FrameGuard(H2Settings(), lambda: 0.0, lambda: 0)
     data = H2_START + data
     start = 0
     with contextlib.suppress(H2Failure):

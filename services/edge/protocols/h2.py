@@ -16,6 +16,7 @@ from quantum.http.message import ConnectionFacts
 from quantum.net.reset import reset
 from quantum.wire.h2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, H2Failure, H2Settings
 from quantum.wire.h2_guard import FrameGuard
+from services.edge.offenders import FLOODS
 from services.edge.protocols.application import MAX_FIELDS, MAX_HEAD_BYTES, EdgeApplication
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_output import LINGER_BYTES, LINGER_SECONDS
@@ -29,6 +30,9 @@ CLIENT = H2Settings(
 )
 LONGEST_CLOSE_SECONDS = 60.0
 """For what was written to leave before a closed connection is cut, where no write timeout is set."""
+FLOOD_SECONDS = 2.0
+"""How long a client that was told to calm down is left to itself before it is cut: what it still sends
+waits in its own buffers and costs nobody, and who connects again when it is cut does so less often."""
 STALLED_SECONDS = 20.0
 """For how long a client may take no byte of what waits for it; noticed by a look: 20 to 30 s."""
 
@@ -44,7 +48,7 @@ class H2Connection(H2Server):
         self.is_closed = False
         self.deadline = NEVER
         self.visit = NEVER
-        self._guard = FrameGuard(CLIENT.resets, host.loop.time, lambda: self.bytes_moved)
+        self._guard = FrameGuard(CLIENT, host.loop.time, lambda: self.bytes_moved)
         self._idle_since = host.loop.time()
         self._reading: Transfers[ServerStream] = Transfers()
         self._writing: Transfers[ServerStream] = Transfers()
@@ -52,7 +56,7 @@ class H2Connection(H2Server):
         self._moved_at = self._head_since = self._idle_since
         self._seen_moving = 0
         self._is_ending = self._is_failing = self._is_gone = False
-        self._is_lingering = False
+        self._is_lingering = self._is_flooding = False
         self._lingered = 0
         self._closing: asyncio.TimerHandle | None = None
 
@@ -102,7 +106,8 @@ class H2Connection(H2Server):
         """Count the first limit that was reached: the connection ends by it."""
         if not self._is_ending:
             self._is_ending = True
-            self.host.reached(limit)
+            self._is_flooding = limit in FLOODS
+            self.host.reached(limit, self.facts.peer[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that the connection is over: of the socket itself, or ahead of it when it failed."""
@@ -199,7 +204,10 @@ class H2Connection(H2Server):
             super().close()
         else:
             self._is_lingering = True
-            if transport.can_write_eof():
+            if self._is_flooding:
+                transport.pause_reading()
+                seconds = FLOOD_SECONDS
+            elif transport.can_write_eof():
                 transport.write_eof()
         self._closing = self.loop.call_later(seconds, self.abort)
 

@@ -59,6 +59,8 @@ class Site:
     limits: Limits
     before: Callable[[Request], None] | None = None
     ended: Callable[[Exchange], None] | None = None
+    trusts: Callable[[str], bool] = lambda _: False
+    """Whether an address is one of ``trusted_proxies``, which stands for many clients."""
 
     @cached_property
     def answer(self) -> Next:
@@ -100,8 +102,11 @@ class Host(Protocol):
     def left(self, connection: HttpConnection) -> None:
         """It is gone."""
 
-    def reached(self, limit: str) -> None:
-        """A connection is cut, or a request refused, because of a limit; counted by its name."""
+    def reached(self, limit: str, peer: str = "") -> None:
+        """A connection is cut, or a request refused, because of a limit; counted by its name.
+
+        ``peer``: the address whose connection ends by it.
+        """
 
 
 class HttpConnection(Protocol):

@@ -34,8 +34,9 @@ PLAIN_HTTP_ON_TLS = (
 _ALERT_UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
 """A fatal unrecognized_name (RFC 8446 §6): there is no certificate for what was asked."""
 _ALERT_INTERNAL_ERROR = b"\x15\x03\x03\x00\x02\x02\x50"
+"""Fatal, for what is not the client's fault: a certificate that did not come, too many handshakes."""
 _ALERT_HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
-"""Fatal alerts for time that is up: ours, for a certificate that did not come, and the client's."""
+"""Fatal, for time that the client let pass."""
 _REASONS = frozenset({
     "bad_key_share", "http_request", "no_shared_cipher", "no_suitable_signature_algorithm",
     "sslv3_alert_bad_certificate", "sslv3_alert_certificate_unknown", "tlsv1_alert_unknown_ca",
@@ -181,10 +182,14 @@ class TlsConnection(asyncio.Protocol):
             self.abort()
 
     def give_way(self) -> None:
-        """End an unfinished handshake in favour of newer ones."""
+        """End an unfinished handshake in favour of newer ones; who can still read an alert is told."""
         self._host.handshaking.pop(self, None)
         self._host.admission.reached("handshakes")
-        self.abort()
+        if self._layer is None:
+            self._transport.write(_ALERT_INTERNAL_ERROR)
+            self._transport.close()
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """Cut it."""

@@ -151,7 +151,7 @@ class Host:
     def handshake_failed(self, reason) -> None:
         self.failures.append(reason)
 
-    def reached(self, limit) -> None:
+    def reached(self, limit, peer) -> None:
         self.limits.append(limit)
 
 

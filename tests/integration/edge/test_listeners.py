@@ -12,7 +12,9 @@ from quantum.errors import ConfigError
 from quantum.http.message import Request, Response
 from quantum.testing.context import make_context
 from services.edge.admission import Admission, client_of
+from services.edge.offenders import CUTS
 from tests.integration.edge.conftest import SECONDS, Client, Edge
+from tests.integration.edge.hostile import h2
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEADER = b"PROXY TCP4 198.51.100.7 192.0.2.9 4711 443\r\n"
@@ -132,7 +134,7 @@ async def test_the_oldest_unfinished_handshake_gives_way(
     monkeypatch.setattr("services.edge.tls.handshake.MAX_HANDSHAKES", 3)
     await edge.serve()
     idle = [await edge.connect(port=edge.tls_port) for _ in range(4)]
-    assert await is_cut(idle[0])
+    assert await idle[0].rest() == bytes.fromhex("15 0303 0002 02 50"), "internal_error, in clear"
     assert (await (await edge.connect(tls=edge.trust())).ask(GET))[0].startswith(b"HTTP/1.1 200")
     limit = {"limit": "handshakes"}
     reached = edge.context.metrics.get_sample_value("quantum_edge_limits_reached_total", limit)
@@ -167,6 +169,35 @@ async def test_clients_told_by_a_balancer_are_bounded_one_by_one(edge: Edge) -> 
     assert await is_cut(second)
     third = await edge.connect()
     assert (await third.ask(header % 4 + GET))[0].startswith(b"HTTP/1.1 200")
+
+
+async def test_a_client_that_floods_again_and_again_is_refused_for_a_while(edge: Edge) -> None:
+    await edge.serve(protocols=["h1", "h2c"], listener_wrappers=wrapper(allow=["127.0.0.1"]))
+    header = b"PROXY TCP4 8.8.8.%d 192.0.2.9 4711 443\r\n"
+    flood = h2.PREFACE + h2.settings() + h2.frame(h2.PING, 0, 0, bytes(8)) * 600
+    for _ in range(int(CUTS[0]) + 1):
+        client = await edge.connect()
+        attacker = h2.Peer(client.reader, client.writer)
+        attacker.send(header % 8 + flood)
+        assert await attacker.until(lambda f: f.kind == h2.GOAWAY)
+        attacker.close()
+    refused = await edge.connect()
+    await refused.send(header % 8 + GET)
+    assert await is_cut(refused)
+    other = await edge.connect()
+    assert (await other.ask(header % 4 + GET))[0].startswith(b"HTTP/1.1 200")
+    limit = {"limit": "floods_of_client"}
+    reached = edge.context.metrics.get_sample_value("quantum_edge_limits_reached_total", limit)
+    assert reached == 1
+
+
+async def test_a_trusted_proxy_that_passes_floods_on_is_not_refused(edge: Edge) -> None:
+    trusted = {"source": "static", "ranges": ["8.8.8.8/32"]}
+    await edge.serve(trusted_proxies=trusted)
+    entrypoint = next(iter(edge.service._entrypoints.values()))
+    for _ in range(100):
+        entrypoint.reached("h2_frames", "8.8.8.8")
+    assert entrypoint.admission.enter_client("8.8.8.8")
 
 
 def test_one_client_is_bounded_only_where_others_need_the_room(tmp_path: Any) -> None:

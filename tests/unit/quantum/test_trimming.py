@@ -1,6 +1,9 @@
 """When memory is given back."""
 
-from quantum.trimming import Trimmer
+import gc
+
+from quantum import trimming
+from quantum.trimming import Trimmer, oldest_to_collect
 
 MIB = 1 << 20
 
@@ -19,3 +22,12 @@ def test_memory_is_given_back_when_it_has_grown_and_the_process_is_idle():
 
 def test_the_first_look_of_an_idle_process_gives_back_what_its_start_left():
     assert Trimmer().is_due(90 * MIB, 0.5, 5.0)
+
+
+def test_old_garbage_is_collected_unless_there_is_so_much_in_use_that_it_takes_long(monkeypatch):
+    held = [[n] for n in range(1000)]
+    gc.collect(1)  # they are old now
+    monkeypatch.setattr(trimming, "MOST_OBJECTS", len(gc.get_objects(generation=2)) + 1000)
+    assert oldest_to_collect() == 2
+    monkeypatch.setattr(trimming, "MOST_OBJECTS", len(held) - 1)
+    assert oldest_to_collect() == 1

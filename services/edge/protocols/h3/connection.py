@@ -62,8 +62,8 @@ class Endpoint(Protocol):
     def closed(self, connection: H3ServerConnection) -> None:
         """A connection is gone."""
 
-    def reached(self, limit: str) -> None:
-        """A connection is cut because of a limit; counted by its name."""
+    def reached(self, limit: str, peer: str = "") -> None:
+        """Something is cut because of a limit; ``peer``: the address whose connection ends by it."""
 
 
 class H3ServerConnection:
@@ -308,7 +308,7 @@ class H3ServerConnection:
 
     def _end_for(self, limit: str) -> None:
         if not self._is_closing:
-            self._endpoint.reached(limit)
+            self._endpoint.reached(limit, self.counted_as or "")
             self.close(ErrorCode.H3_EXCESSIVE_LOAD, limit)
 
     def ended(self) -> None:

@@ -97,8 +97,8 @@ class H3Host(Protocol):
     def handshake_failed(self, reason: str) -> None:
         """A handshake did not succeed."""
 
-    def reached(self, limit: str) -> None:
-        """Something was cut or refused because of a limit; counted by its name."""
+    def reached(self, limit: str, peer: str) -> None:
+        """Something was cut or refused because of a limit; counted by its name, and by the peer's address."""
 
 
 class H3Endpoint:
@@ -298,9 +298,9 @@ class H3Endpoint:
             self._emptied.set_result(None)
         self._close_when_empty()
 
-    def reached(self, limit: str) -> None:
-        """A connection is cut because of a limit."""
-        self.host.reached(limit)
+    def reached(self, limit: str, peer: str = "") -> None:
+        """Something is cut because of a limit; ``peer``: the address whose connection ends by it."""
+        self.host.reached(limit, peer)
 
     # The end.
 

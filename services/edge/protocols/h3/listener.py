@@ -133,9 +133,9 @@ class H3Listener:
         """Count it."""
         self._host.admission.handshakes_failed.labels(f"quic_{reason}").inc()
 
-    def reached(self, limit: str) -> None:
+    def reached(self, limit: str, peer: str) -> None:
         """Count it."""
-        self._host.reached(limit)
+        self._host.reached(limit, peer)
 
 
 def alternative(port: int) -> bytes:

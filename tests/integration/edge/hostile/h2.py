@@ -101,11 +101,9 @@ class Peer:
     async def read(self, seconds: float = SECONDS) -> Frame | None:
         """Return the next frame, None at the end of the connection."""
         try:
-            head = await asyncio.wait_for(self.reader.readexactly(9), seconds)
-            payload = await asyncio.wait_for(
-                self.reader.readexactly(int.from_bytes(head[:3], "big")), seconds
-            )
-        except (asyncio.IncompleteReadError, ConnectionError):
+            head = await self._exactly(9, seconds)
+            payload = await self._exactly(int.from_bytes(head[:3], "big"), seconds)
+        except asyncio.IncompleteReadError:
             self.is_closed = True
             return None
         read = Frame(head[3], head[4], int.from_bytes(head[5:], "big"), payload)
@@ -114,6 +112,15 @@ class Peer:
             self.heads.setdefault(read.stream, {}).update((n, v) for n, v in fields)
         self.frames.append(read)
         return read
+
+    async def _exactly(self, count: int, seconds: float) -> bytes:
+        try:
+            return await asyncio.wait_for(self.reader.readexactly(count), seconds)
+        except ConnectionError:  # asyncio's reader raises it ahead of what arrived before
+            came, self.reader = bytes(self.reader._buffer), asyncio.StreamReader()
+            self.reader.feed_data(came)
+            self.reader.feed_eof()
+            return await self.reader.readexactly(count)
 
     async def until(self, wanted, seconds: float = SECONDS) -> Frame | None:
         """Read up to the frame that is wanted; None when the connection ends before."""

@@ -12,6 +12,7 @@ import time
 import hpack
 import pytest
 
+from services.edge.protocols import h2 as h2_module
 from tests.integration.edge.conftest import Edge
 from tests.integration.edge.hostile.conftest import Dial, Origin
 from tests.integration.edge.hostile.h2 import (
@@ -68,6 +69,12 @@ FLOODS = {
     "RST_STREAM of one stream": lambda n: reset(1),
     "ALTSVC": lambda n: frame(0x0A, 0, 0, b"\0\0"),
 }
+
+
+@pytest.fixture(autouse=True)
+def soon_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who floods is cut when it has been told, and not two seconds later."""
+    monkeypatch.setattr(h2_module, "FLOOD_SECONDS", 0.2)
 
 
 async def flood(peer: Peer, make, most: int = 20_000, at_once: int = AT_ONCE) -> tuple[int, float]:

@@ -15,6 +15,7 @@ class MemoryTransport(asyncio.Transport):
         self.other = None
         self.is_closed = False
         self.is_held = False
+        self.is_reading = True
         self.written = 0
 
     def write(self, data):
@@ -25,6 +26,9 @@ class MemoryTransport(asyncio.Transport):
     def _deliver(self, data):
         if not self.other.is_closed:
             self.peer.data_received(data)
+
+    def pause_reading(self):
+        self.is_reading = False
 
     def can_write_eof(self):
         return True

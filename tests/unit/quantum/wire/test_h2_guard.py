@@ -8,7 +8,7 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantum.wire.h2 import ENHANCE_YOUR_CALM, STREAM_CLOSED
+from quantum.wire.h2 import ENHANCE_YOUR_CALM, STREAM_CLOSED, H2Settings
 from quantum.wire.h2_guard import (
     EARNED_BYTES,
     HEADS_AT_ONCE,
@@ -28,7 +28,7 @@ def frame(kind: int, stream: int, flags: int = 0, payload: bytes = b"") -> bytes
 
 
 def guard(moved=lambda: 0) -> FrameGuard:
-    return FrameGuard((100, 10), lambda: 0.0, moved)
+    return FrameGuard(H2Settings(), lambda: 0.0, moved)
 
 
 def handed_on(looks: FrameGuard, pieces) -> bytes:

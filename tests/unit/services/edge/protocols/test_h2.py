@@ -11,6 +11,7 @@ from quantum.http.failure import response_of
 from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts, Response
 from quantum.wire.h2 import CANCEL, H2Codec, H2Settings
+from services.edge.protocols import h2
 from services.edge.protocols.h1_head import Stamps
 from services.edge.protocols.h2 import STALLED_SECONDS, H2Connection
 from services.edge.protocols.host import Limits, Site
@@ -35,7 +36,7 @@ class World:
             is_draining=False,
             joined=self.members.add,
             left=self.members.discard,
-            reached=self.reached.append,
+            reached=lambda limit, _peer="": self.reached.append(limit),
         )
         self.hears = Recorder()
         self.codec = self.hears.codec = H2Codec("client", client, self.hears)
@@ -199,6 +200,13 @@ async def test_a_client_that_leaves_cancels_its_handler_and_is_logged_as_499():
     assert [e.status for e in world.exchanges] == [499]
 
 
+@pytest.fixture
+def cut_at_once(monkeypatch):
+    """Who floods is cut as soon as it was told."""
+    monkeypatch.setattr(h2, "FLOOD_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("cut_at_once")
 async def test_rapid_reset_ends_the_connection_before_the_handlers_notice_much():
     begun = []
 
@@ -219,6 +227,19 @@ async def test_rapid_reset_ends_the_connection_before_the_handlers_notice_much()
     assert world.members == set()
 
 
+async def test_who_floods_is_told_and_not_read_any_more():
+    world = World(echo)
+    await world.shake()
+    ping = bytes.fromhex("000008060000000000") + bytes(8)
+    world.connection.data_received(ping * 600)
+    await world.shake()
+    assert world.hears.take()[-1] == ("connection closed",)
+    assert not world.transport.is_reading
+    assert not world.transport.is_closed
+    assert world.reached == ["h2_frames"]
+
+
+@pytest.mark.usefixtures("cut_at_once")
 async def test_resets_that_a_client_provokes_count_as_its_own():
     world = World(echo)
     for _ in range(300):
