@@ -1,4 +1,4 @@
-"""TLS on a server connection: OpenSSL between a raw transport and a protocol that knows nothing of it.
+"""TLS on a connection, of a server or a client: OpenSSL between a raw transport and a protocol that knows nothing of it.
 
 Done here and not by the event loop for three reasons: a failed handshake still sends its alert
 (asyncio drops it), the certificate is chosen before the handshake and may have to be fetched, and the
@@ -49,6 +49,10 @@ class TlsTransport(asyncio.Transport):
         """Hear that the connection is lost: what is still written goes nowhere."""
         self._is_closing = True
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol go on."""
+        self._layer.hand_over(protocol)
+
     def is_closing(self) -> bool:
         """Whether it is closed, or on the way."""
         return self._is_closing or self._raw.is_closing()
@@ -97,12 +101,19 @@ class TlsLayer:
         raw: asyncio.Transport,
         loop: asyncio.AbstractEventLoop,
         established: Callable[[TlsLayer], asyncio.Protocol],
+        server_name: str | None = None,
     ) -> None:
+        """``server_name``: whom a client speaks to; None is the server's side."""
         self._raw = raw
         self._loop = loop
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self.ssl_object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.ssl_object = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=server_name is None,
+            server_hostname=server_name,
+        )
         self.transport = TlsTransport(self, raw)
         self._established = established
         self._inner: asyncio.Protocol | None = None
@@ -114,15 +125,20 @@ class TlsLayer:
         """The protocol above, None until the handshake is done."""
         return self._inner
 
+    def hand_over(self, inner: asyncio.BaseProtocol) -> None:
+        """Deliver to ``inner`` from now on."""
+        self._inner = inner  # type: ignore[assignment]  # transports of streams have protocols of streams
+
     def receive(self, data: bytes) -> None:
         """Take in raw bytes. ssl.SSLError: the handshake or the stream failed; the alert is sent."""
         self._incoming.write(data)
-        if self._inner is None and not self._shake_hands():
+        if self._inner is None and not self.shake_hands():
             return
         if self._is_reading:
             self._deliver()
 
-    def _shake_hands(self) -> bool:
+    def shake_hands(self) -> bool:
+        """Go on with the handshake, or begin it as a client; whether it is done. ssl.SSLError: it failed."""
         try:
             self.ssl_object.do_handshake()
         except ssl.SSLWantReadError:

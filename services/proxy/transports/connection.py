@@ -9,8 +9,6 @@ request was sent whole and whose answer ended exactly where it said.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +17,11 @@ from quantum.errors import BodyAborted, QuantumError
 from quantum.http.body import StreamBody
 from quantum.http.headers import Headers
 from quantum.http.message import Response, SendInformational
+from quantum.net.tls_client import last_words
 from quantum.replies import Reply
 from quantum.wire.h1.response import BadResponse, ResponseReader
 from services.proxy.transports.failure import Stage, UpstreamFailed
 from services.proxy.transports.fastcgi.reply import ReplyReader
-
-LAST_WORDS_BYTES = 1024 * 1024
-"""Read at most of what a peer said before it reset the connection: a refusal, not a download."""
 
 
 @dataclass(frozen=True)
@@ -238,16 +234,10 @@ class Connection(asyncio.Protocol):
 
         The loop closes a connection whose write fails without looking at what has arrived on it.
         """
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or self.transport.get_extra_info("ssl_object") is not None:
-            return  # under TLS the session that could read it is gone
-        try:
-            with socket.socket(fileno=os.dup(sock.fileno())) as twin:
-                twin.setblocking(False)
-                if data := twin.recv(LAST_WORDS_BYTES):
-                    self.data_received(data)
-        except OSError:
-            return  # that was all
+        if self.transport.get_extra_info("ssl_object") is None:  # else the session has read them
+            words = last_words(self.transport)
+            if words:
+                self.data_received(words)
 
     def pause_writing(self) -> None:
         """Hold back writers."""

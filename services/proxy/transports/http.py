@@ -17,6 +17,7 @@ from quantum.errors import ConfigError
 from quantum.http.message import Response
 from quantum.modules.lifetime import Provision
 from quantum.net.client_tls import PeerTrust
+from quantum.net.tls_client import open_tls
 from quantum.tasks import TaskSet
 from quantum.trust.upstreams import OfThisMachine, UpstreamTrust
 from quantum.wire.h2 import H2Settings
@@ -313,17 +314,12 @@ class HttpTransport:
                 _, protocol = await loop.create_connection(make, sock=sock)
                 return protocol
             host = "localhost" if address.is_unix else address.host or "localhost"
-            _, protocol = await loop.create_connection(
-                make,
-                sock=sock,
-                ssl=context,
-                server_hostname=name or security.fixed_name or host,
-                ssl_handshake_timeout=security.handshake_timeout,
-            )
+            assert context is not None
+            name = name or security.fixed_name or host
+            return await open_tls(sock, context, name, make, security.handshake_timeout)
         except BaseException:
             _close(sock)
             raise
-        return protocol
 
 
 def _quic_dialler(

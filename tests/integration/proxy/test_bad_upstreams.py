@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 
 from quantum.errors import BodyAborted, HttpError
 from quantum.http.body import read_all
+from quantum.testing.certificates import make_certificates
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -221,12 +223,21 @@ class Upload:
         pass
 
 
-async def test_an_answer_is_heard_though_the_rest_of_the_request_cannot_be_written(platform):
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+async def test_an_answer_is_heard_though_the_rest_of_the_request_cannot_be_written(
+    platform, tmp_path, is_tls
+):
     go_on = threading.Event()
+    context, transport = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), None
+    if is_tls:
+        chain, key, root = make_certificates(tmp_path, ["127.0.0.1"])
+        context.load_cert_chain(chain, key)
+        transport = {"protocol": "http", "versions": ["1.1"]}
+        transport["tls"] = {"ca": {"provider": "file", "pem_files": [str(root)]}}
 
     def refuse(listener):
         peer, _ = listener.accept()
-        with peer:
+        with context.wrap_socket(peer, server_side=True) if is_tls else peer as peer:
             peer.recv(65536)
             go_on.wait(10)
             peer.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 6\r\n\r\nenough")
@@ -236,7 +247,7 @@ async def test_an_answer_is_heard_though_the_rest_of_the_request_cannot_be_writt
     with socket.create_server(("127.0.0.1", 0)) as listener:
         refusing = threading.Thread(target=refuse, args=(listener,))
         refusing.start()
-        await platform.use(f"127.0.0.1:{listener.getsockname()[1]}")
+        await platform.use(f"127.0.0.1:{listener.getsockname()[1]}", transport=transport)
         response = await platform.ask("POST", body=Upload(go_on, refusing))
     assert response.status == 403
     assert await read_all(response.body, 100) == b"enough"

@@ -7,7 +7,7 @@ import pytest
 
 from quantum.errors import BodyAborted
 from quantum.http.body import read_all
-from services.proxy.transports import connection as connection_module
+from quantum.net import tls_client
 from services.proxy.transports.connection import Connection, Limits
 from services.proxy.transports.failure import UpstreamFailed
 
@@ -48,7 +48,7 @@ async def test_a_body_that_never_waits_hears_of_the_loss():
 
 
 async def test_of_what_came_before_a_reset_no_more_than_a_refusal_is_read(monkeypatch):
-    monkeypatch.setattr(connection_module, "LAST_WORDS_BYTES", 100)
+    monkeypatch.setattr(tls_client, "LAST_WORDS_BYTES", 100)
     near, far = socket.socketpair()
     with near, far:
         far.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 900\r\n\r\n" + b"x" * 900)
