@@ -60,6 +60,13 @@ MODULES: tuple[ModuleSpec, ...] = (
         "a fixed answer, a redirect, early hints",
     ),
     _handler("subroute", "SubrouteConfig", "subroute:Subroute", "a chain inside a chain"),
+    ModuleSpec(
+        id="http.handlers.templates",
+        room="edge",
+        config="services.edge.templates.config:TemplatesConfig",
+        implementation="services.edge.templates.handler:Templates",
+        summary="answers are Go templates",
+    ),
     _handler("vars", "VarsConfig", "vars:Vars", "leaves values for later handlers"),
     _matcher("client_ip", "AddressConfig", "address:client_ip", "the client behind trusted proxies"),
     ModuleSpec(

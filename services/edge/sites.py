@@ -28,6 +28,7 @@ from services.edge.metrics import RequestMetrics
 from services.edge.protocols.host import Exchange, Limits, Site
 from services.edge.protocols.pace import Pace
 from services.edge.proxying.border import BorderedProxy
+from services.edge.templates.handler import ServerChain
 
 REDIRECTS = "remaining_auto_https_redirects"
 """Caddy's name for the server that nobody configured."""
@@ -53,7 +54,8 @@ class SiteBuilder:
         )
         resources[RouteCompiler] = compiler
         resources[NamedRoutes] = NamedRoutes(server.named_routes)
-        handle = compile_server(compiler, server, plan)
+        own: ServerChain = resources.setdefault(ServerChain, ServerChain())
+        handle = own.handle = compile_server(compiler, server, plan)
         client = _client_address(name, server)
         return Site(
             name=name,

@@ -16,6 +16,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "argon2": ("services/edge/authentication/",),
     "zlib_ng": ("services/edge/encoding/",),
     "zstandard": ("services/edge/encoding/",),
+    "markdown_it": ("services/edge/templates/",),
+    "yaml": ("services/edge/templates/",),
     "josepy": ("services/certs/",),
     "watchfiles": ("services/sync/", "services/cli/"),
     "aiohttp": (

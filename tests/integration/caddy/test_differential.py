@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from quantum.testing.topology import free_port
-from tests.integration.caddy import differential, modules
+from tests.integration.caddy import differential, modules, templates
 
 SEED = 20261123
 EACH = 5
@@ -16,6 +16,7 @@ def test_every_case_is_answered_as_caddy_answers_it(tmp_path):
     cases = differential.make_cases(random.Random(SEED), EACH)
     site = modules.make_site(tmp_path / "site")
     cases += modules.file_cases(site) + modules.expression_cases(site)
+    cases += templates.template_cases(templates.make_pages(tmp_path / "pages"))
     cases += modules.authentication_cases() + modules.chain_cases()
     ports = free_port(), free_port()
     configs = [
