@@ -1,0 +1,1 @@
+"""Modules that several directives and options name: matchers, issuers, pools, writers, encoders."""

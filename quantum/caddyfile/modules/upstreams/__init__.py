@@ -1,0 +1,1 @@
+"""Upstreams: their addresses, which of them is chosen, how they are talked to."""

@@ -1,0 +1,1 @@
+"""Go's ways with values: JSON, durations, sizes, numbers, stable sorting."""
