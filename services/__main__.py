@@ -16,6 +16,7 @@ COMMANDS = {
     "ready": "wait until a process is ready",
     "validate": "check a configuration without starting anything",
     "adapt": "print a configuration in the full format",
+    "fmt": "put a Caddyfile into the usual form",
     "reload": "load a configuration into a running process",
     "stop": "stop a running process",
     "sync": "keep a folder the same as a share",

@@ -23,12 +23,32 @@ Steps = tuple[str | int, ...]
 
 def load_file(path: Path) -> Any:
     """Return the document in ``path`` ("-" is standard input); ConfigError when it is none."""
+    return parse_json(_read(path), str(path))
+
+
+def load_text(path: Path) -> str:
+    """Return the text in ``path`` ("-" is standard input); ConfigError when it is none."""
+    content = _read(path)
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise ConfigError("", f"{path}: larger than {MAX_DOCUMENT_BYTES // 10**6} MB")
+    return decode_text(content, str(path))
+
+
+def decode_text(content: bytes, source: str) -> str:
+    """Return UTF-8 as text; ConfigError names the line where it is none."""
     try:
-        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError("", f"{source}:{line}: not UTF-8 text") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         reason = error.strerror or "it cannot be read"
         raise ConfigError("", f"{path}: {reason}", "check the path given with --config") from error
-    return parse_json(content, str(path))
 
 
 def parse_json(content: bytes, source: str) -> Any:
@@ -47,13 +67,10 @@ def parse_json(content: bytes, source: str) -> Any:
 
     try:
         document = json.loads(
-            content.decode("utf-8-sig"),
+            decode_text(content, source),
             object_pairs_hook=make_object,
             parse_constant=_refuse_constant,
         )
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ConfigError("", f"{source}:{line}: not UTF-8 text") from error
     except json.JSONDecodeError as error:
         place = f"{source}:{error.lineno}:{error.colno}"
         raise ConfigError("", f"{place}: {_explain(error)}") from error

@@ -125,6 +125,8 @@ class Deployment:
     """What every command begins with: ``ip netns exec NAME``."""
     host: str = "127.0.0.1"
     """Where the ops endpoints listen."""
+    caddyfile: str = ""
+    """Started from this text instead of ``document``."""
     apart: dict[str, Apart] = field(default_factory=dict)
     """Members that run on another machine, so to say, in topology split: name to namespace."""
     members: dict[str, Member] = field(default_factory=dict)
@@ -137,7 +139,7 @@ class Deployment:
         self.directory.mkdir(exist_ok=True)
         # Two deployments on one machine must not meet at the default port.
         self.document.setdefault("admin", {"listen": f"127.0.0.1:{free_port()}"})
-        (self.directory / "config.json").write_text(json.dumps(self.document))
+        self.config.write_text(self.caddyfile or json.dumps(self.document))
         try:
             self._start_members()
             self.wait_ready()
@@ -146,6 +148,11 @@ class Deployment:
             raise
         self._begin_keeping()
         return self
+
+    @property
+    def config(self) -> Path:
+        """The configuration file of every member."""
+        return self.directory / ("Caddyfile" if self.caddyfile else "config.json")
 
     def _begin_keeping(self) -> None:
         self._keeper = threading.Thread(target=self._keep_running, daemon=True)
@@ -270,7 +277,7 @@ class Deployment:
         if place is not None:
             flags = [*flags, "--hop", f"{place.there}:{free_port()}"]
         command = [
-            *(place.prefix if place else self.prefix), sys.executable, "-m", "services", "run", "-c", str(self.directory / "config.json"),
+            *(place.prefix if place else self.prefix), sys.executable, "-m", "services", "run", "-c", str(self.config),
             "--data-dir", str(data), "--ops", ops, *flags, *self.extra,
         ]  # fmt: skip
         member = Member(name, command, self.directory / f"{name}.log", ops=ops)

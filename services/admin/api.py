@@ -7,6 +7,7 @@ is answered; requests that change something are taken one at a time, in the orde
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -14,9 +15,14 @@ from urllib.parse import unquote
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from quantum.config.load import MAX_DOCUMENT_BYTES, index_ids, parse_json
+from quantum.caddyfile.adapt import DEFAULT_NAME as CADDYFILE
+from quantum.caddyfile.adapt import adapt
+from quantum.caddyfile.errors import CaddyfileError
+from quantum.caddyfile.values.encoding import encode as encode_document
+from quantum.config.load import MAX_DOCUMENT_BYTES, decode_text, index_ids, parse_json
 from quantum.errors import BusUnavailable, ConfigError, HttpError
 from quantum.hop.neighbours import ask
+from quantum.http.placeholders.surroundings import environment
 from quantum.service.api import ServiceContext
 from services.admin import tree
 from services.admin.dashboard import files as dashboard
@@ -104,19 +110,26 @@ class AdminApi:
 
     async def _load(self, request: web.Request, _: str) -> web.Response:
         _only(request, "POST")
-        document = await _read_json(request)
+        document, notices = await _read_document(request)
 
         def replace(current: Any) -> Any:
             if (expected := request.headers.get("If-Match")) is not None:
                 tree.check_if_match(current, expected)
             return document
 
-        return _applied(await self._change(request, replace))
+        answer = _applied(await self._change(request, replace))
+        if notices:
+            answer.content_type = "application/json"
+            answer.text = json.dumps({"warnings": notices}) + "\n"
+        return answer
 
     async def _adapt(self, request: web.Request, _: str) -> web.Response:
         _only(request, "POST")
-        revision = self._context.switch.parse(await _read_json(request))
-        return _json({"warnings": [], "result": revision.document})
+        document, notices = await _read_document(request)
+        if not _is_caddyfile(request):
+            document = self._context.switch.parse(document).document
+        body = f'{{"warnings":{json.dumps(notices)},"result":{encode_document(document)}}}\n'
+        return web.Response(text=body, content_type="application/json")
 
     async def _change(self, request: web.Request, make: Callable[[Any], Any]) -> Outcome:
         author = request.headers.get("Quantum-Author") or f"admin API, {request.remote or 'unix'}"
@@ -199,6 +212,23 @@ class AdminApi:
         return web.Response(status=status, body=body, headers={"Content-Type": content_type})
 
 
+async def _read_document(request: web.Request) -> tuple[Any, list[dict[str, Any]]]:
+    """Return the body as a document: JSON, or a Caddyfile adapted, with what is odd about it."""
+    if not _is_caddyfile(request):
+        return await _read_json(request), []
+    text = decode_text(await _read_body(request), CADDYFILE)
+    # Beside the loop: a large file, or a slow disk that it imports from, must not hold requests up.
+    try:
+        adapted = await asyncio.to_thread(adapt, text, file=CADDYFILE, environment=environment())
+    except CaddyfileError as error:
+        raise HttpError(400, f"adapting config using caddyfile adapter: {error.problem}") from None
+    return adapted.document, [notice.to_json() for notice in adapted.notices]
+
+
+def _is_caddyfile(request: web.Request) -> bool:
+    return request.content_type == "text/caddyfile"
+
+
 async def _read_json(request: web.Request) -> Any:
     """Return the body; it must say that it is JSON, which no page can say without permission."""
     content_type = request.headers.get("Content-Type", "")
@@ -208,14 +238,17 @@ async def _read_json(request: web.Request) -> Any:
         raise HttpError(
             400, f"unacceptable content-type: {content_type or 'none'}; 'application/json' required"
         )
+    return parse_json(await _read_body(request), "request body")
+
+
+async def _read_body(request: web.Request) -> bytes:
     try:
         async with asyncio.timeout(READ_SECONDS):
-            body = await request.read()
+            return await request.read()
     except TimeoutError:
         raise HttpError(408, f"the body did not arrive within {READ_SECONDS:g} s") from None
     except web.HTTPRequestEntityTooLarge:
         raise HttpError(413, f"larger than {MAX_DOCUMENT_BYTES} bytes") from None
-    return parse_json(body, "request body")
 
 
 def _emptied(document: Any) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 
+from quantum.caddyfile.values.encoding import encode
 from services import catalog
 from services.cli.flags import EXIT_OK, Help, add_config_flags, read_document, require_config
 
 EXAMPLES = """\
 examples:
   quantum adapt -c simple.json --pretty            what the five keys stand for
+  quantum adapt -c Caddyfile --pretty              what `caddy adapt` gives
   quantum adapt -c simple.json --validate > full.json
 """
 
@@ -25,8 +26,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Adapt and print; ConfigError is printed by ``main``."""
-    document = read_document(require_config(args.config), args.adapter)
+    document = read_document(require_config(args.config), args.adapter, args.envfile)
     if args.validate:
         catalog.parse(document)
-    print(json.dumps(document, indent="\t" if args.pretty else None, ensure_ascii=False))
+    print(encode(document, pretty=args.pretty))
     return EXIT_OK

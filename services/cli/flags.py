@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +18,8 @@ from quantum.errors import ConfigError
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 64
 DEFAULT_CONFIG = Path("quantum.json")
-ADAPTERS = ("json", "simple")
+DEFAULT_CADDYFILE = Path("Caddyfile")
+ADAPTERS = ("json", "simple", "caddyfile")
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
@@ -63,18 +65,27 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--config`` and ``--adapter``."""
     add_flag(
         parser, "-c", "--config", metavar="FILE", type=Path,
-        help=f'the configuration; "-" is standard input; default: ./{DEFAULT_CONFIG} if present',
+        help=f'the configuration; "-" is standard input; default: ./{DEFAULT_CONFIG} or '
+        f"./{DEFAULT_CADDYFILE}, whichever is present",
     )  # fmt: skip
     add_flag(
         parser, "-a", "--adapter", metavar="NAME", default="json", type=adapter,
-        help="the file's format: json (simple or full, told from its keys; default) or simple",
+        help="the file's format: json (simple or full, told from its keys; default), simple, or "
+        "caddyfile (also told from the name: Caddyfile*, *.caddyfile)",
+    )  # fmt: skip
+    add_envfile_flag(parser)
+
+
+def add_envfile_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--envfile``."""
+    parser.add_argument(
+        "--envfile", metavar="FILE", type=Path, action="append", default=[],
+        help="variables for {$NAME} and {env.NAME}; those already set win; may be repeated",
     )  # fmt: skip
 
 
 def adapter(text: str) -> str:
     """Check the name of a configuration adapter."""
-    if text.lower() == "caddyfile":
-        raise argparse.ArgumentTypeError("known to Caddy, not built here yet: caddyfile")
     if text not in ADAPTERS:
         raise argparse.ArgumentTypeError(f"unknown adapter {text!r}: {' or '.join(ADAPTERS)}")
     return text
@@ -109,8 +120,9 @@ def refuse(error: ConfigError) -> int:
 
 
 def config_path(given: Path | None) -> Path | None:
-    """Return the configuration file to use: the given one, ./quantum.json if present, or None."""
-    return given or (DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None)
+    """Return the configuration file to use: the given one, one that is present here, or None."""
+    present = (path for path in (DEFAULT_CONFIG, DEFAULT_CADDYFILE) if path.is_file())
+    return given or next(present, None)
 
 
 def require_config(given: Path | None) -> Path:
@@ -121,20 +133,47 @@ def require_config(given: Path | None) -> Path:
     return found
 
 
-def read_document(path: Path, adapter: str = "json") -> Any:
-    """Return the document in ``path`` as full-format JSON, adapted but not validated."""
-    from quantum.config.load import (
-        load_file,
-    )  # late: only commands with a configuration need the models
+def is_caddyfile(path: Path, adapter: str = "json") -> bool:
+    """Whether the file is a Caddyfile: said by ``--adapter``, or told from its name."""
+    if adapter == "caddyfile":
+        return True
+    named = path.name.startswith("Caddyfile") and path.suffix != ".json"
+    return adapter == "json" and (named or path.suffix == ".caddyfile")
+
+
+def read_document(path: Path, adapter: str = "json", envfiles: Sequence[Path] = ()) -> Any:
+    """Return the document in ``path`` as full-format JSON, adapted but not validated.
+
+    What is odd about a Caddyfile is printed to standard error.
+    """
+    # Late: only commands with a configuration need the models.
+    from quantum.config.load import load_file
     from quantum.config.simple import adapt, is_simple
 
-    if adapter == "json" and (path.name.startswith("Caddyfile") or path.suffix == ".caddyfile"):
-        raise ConfigError(
-            "",
-            f"{path}: known to Caddy, not built here yet: caddyfile",
-            "write the configuration as JSON",
-        )
+    read_variables(envfiles)
+    if is_caddyfile(path, adapter):
+        return _read_caddyfile(path)
     document = load_file(path)
     if adapter == "simple" or is_simple(document):
         return adapt(document)
     return document
+
+
+def _read_caddyfile(path: Path) -> Any:
+    from quantum.caddyfile.adapt import adapt
+    from quantum.config.load import load_text
+
+    adapted = adapt(load_text(path), file=str(path), environment=os.environ)
+    for notice in adapted.notices:
+        print(f"quantum: warning: {notice}", file=sys.stderr)
+    return adapted.document
+
+
+def read_variables(files: Sequence[Path]) -> None:
+    """Set the variables of ``--envfile`` that are not set yet; ConfigError where one is not read."""
+    if files:
+        from services.cli.envfile import parse_envfile
+
+        for file in files:
+            for name, value in parse_envfile(file).items():
+                os.environ.setdefault(name, value)

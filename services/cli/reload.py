@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Post /load."""
-    document = read_document(require_config(args.config), args.adapter)
+    document = read_document(require_config(args.config), args.adapter, args.envfile)
     fields = {"Content-Type": "application/json"}
     if args.force:
         fields["Cache-Control"] = "must-revalidate"

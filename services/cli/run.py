@@ -37,13 +37,14 @@ EXAMPLES = """\
 examples:
   quantum run -c quantum.json                      everything in one process
   quantum run -c quantum.json --watch              the same; a changed file is loaded at once
+  quantum run -c Caddyfile                         the same from a Caddyfile
   quantum run --workers 4                          four processes share the work of the data plane
   quantum run --demo                               the demo configuration with its upstreams
   quantum run --target edge --nats nats://bus:4222 --hop 0.0.0.0:9001
                                                    one room of a deployment
 
 Relative paths in a configuration start at the working directory. Without --config the file
-./quantum.json is used; if there is none, the deployment's active configuration (with --nats) or the
+./quantum.json is used, or ./Caddyfile; if there is none, the deployment's active configuration (with --nats) or the
 last one this data directory has seen.
 signals: TERM and INT stop gracefully (a second one at once), HUP reads the configuration again
 exit codes: 0 stopped, 1 could not start or failed, 2 forced to quit, 3 failed to quit, 64 usage
@@ -146,7 +147,7 @@ def make_options(args: argparse.Namespace) -> RunOptions:
         rooms=args.target,
         data_dir=data_dir,
         version=version(),
-        load=_loader(path, args.adapter, from_stdin),
+        load=_loader(path, args, from_stdin),
         config_file=None if from_stdin else path,
         watch=args.watch and not from_stdin,
         nats=args.nats,
@@ -165,12 +166,16 @@ def make_options(args: argparse.Namespace) -> RunOptions:
     )
 
 
-def _loader(path: Path | None, adapter: str, from_stdin: bool) -> Callable[[], Any] | None:
+def _loader(
+    path: Path | None, args: argparse.Namespace, from_stdin: bool
+) -> Callable[[], Any] | None:
     if path is None:
         return None
     if not from_stdin:
-        return partial(read_document, path, adapter)
-    document = read_document(path, adapter)  # standard input can be read once only
+        return partial(read_document, path, args.adapter, args.envfile)
+    document = read_document(
+        path, args.adapter, args.envfile
+    )  # standard input can be read once only
     return lambda: document
 
 

@@ -33,6 +33,11 @@ class _Source:
     clock: Clock = SystemClock()
 
 
+def environment() -> Mapping[str, str]:
+    """Return the environment that was handed in."""
+    return _Source.environment
+
+
 def use_environment(environment: Mapping[str, str], clock: Clock | None = None) -> None:
     """Let ``{env.*}`` read ``environment``, and ``{time.*}`` a clock; called once, at start."""
     _Source.environment = environment

@@ -146,7 +146,7 @@ async def test_broken_json_is_a_bad_request(admin: Admin, body: bytes, fragment:
 
 @pytest.mark.parametrize(
     ("content_type", "expected"),
-    [("text/plain", 403), ("application/x-www-form-urlencoded", 403), ("text/caddyfile", 400), ("application/octet-stream", 400)],
+    [("text/plain", 403), ("application/x-www-form-urlencoded", 403), ("application/octet-stream", 400)],
 )  # fmt: skip
 async def test_only_json_is_taken_for_a_command(admin: Admin, content_type: str, expected: int):
     headers = {"Content-Type": content_type}
@@ -466,3 +466,37 @@ async def test_without_the_bus_a_deployment_of_several_is_not_split(tmp_path: Pa
         assert status == 503
         assert "cannot be told" in body["error"]
         assert admin.context.switch.active.document == SECOND
+
+
+async def test_a_caddyfile_is_loaded_and_its_warnings_are_answered(admin: Admin):
+    headers = {"Content-Type": "text/caddyfile"}
+    text = "{\n  admin localhost:0\n}\n\n:1 {\n}\n"
+    status, answer, _ = await admin.ask("POST", "/load", data=text, headers=headers)
+    assert status == 200
+    assert admin.context.switch.active.document == {
+        "admin": {"listen": "localhost:0"},
+        "apps": {"http": {"servers": {"srv0": {"listen": [":1"]}}}},
+    }
+    assert answer["warnings"][0]["line"] == 2
+    assert "not formatted" in answer["warnings"][0]["message"]
+
+
+async def test_a_caddyfile_is_adapted_without_being_loaded(admin: Admin):
+    headers = {"Content-Type": "text/caddyfile"}
+    text = "{\n\tpersist_config off\n}\n"
+    status, answer, _ = await admin.ask("POST", "/adapt", data=text, headers=headers)
+    assert (status, answer) == (
+        200,
+        {"warnings": [], "result": {"admin": {"config": {"persist": False}}}},
+    )
+    assert admin.context.switch.active.document == FIRST
+
+
+async def test_a_mistake_in_a_caddyfile_is_named_as_caddy_names_it(admin: Admin):
+    headers = {"Content-Type": "text/caddyfile"}
+    status, answer, _ = await admin.ask("POST", "/load", data=":80 {\n\tx\n}\n", headers=headers)
+    assert status == 400
+    assert answer["error"] == (
+        "adapting config using caddyfile adapter: Caddyfile:2: unrecognized directive: x"
+    )
+    assert admin.context.switch.active.document == FIRST

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from quantum.caddyfile.adapt import adapt
+from quantum.caddyfile.language.format import first_difference
 from quantum.config.load import load_file
 from quantum.modules.known import KNOWN_TO_CADDY
 from services import catalog
@@ -31,6 +33,12 @@ def test_there_are_examples():
 def test_a_configuration_that_comes_with_the_program_is_valid(path):
     revision = catalog.parse(load_file(path))
     assert revision.modules
+
+
+def test_the_example_of_a_caddyfile_is_valid_and_in_the_usual_form():
+    text = (ROOT / "config" / "examples" / "Caddyfile").read_text()
+    assert catalog.parse(adapt(text, environment={}).document).modules
+    assert first_difference(text) == 0
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,6 @@ def test_every_command_has_help_with_an_example(capsys):
         ["run", "--ops", "udp/:1"],
         ["run", "--hop", ":1-2"],
         ["run", "-a", "yaml"],
-        ["run", "-a", "caddyfile"],
         ["run", "--log-level", "loud"],
         ["ready", "--timeout", "x"],
         ["list-modules", "--json", "--markdown"],
@@ -219,10 +218,71 @@ def test_validate_without_a_configuration_says_how_to_name_one(capsys):
     assert "--config FILE" in capsys.readouterr().err
 
 
-def test_a_caddyfile_is_known_and_not_built(clean_place, capsys):
-    (clean_place / "Caddyfile").write_text("localhost\n")
-    assert main(["adapt", "-c", "Caddyfile"]) == 1
-    assert "not built here yet: caddyfile" in capsys.readouterr().err
+def test_a_caddyfile_beside_the_program_is_its_configuration(clean_place, capsys):
+    (clean_place / "Caddyfile").write_text("localhost\n\nrespond {$WORD:hi}\n")
+    assert main(["adapt"]) == 0
+    assert '"body":"hi"' in capsys.readouterr().out
+    assert main(["validate"]) == 0
+    assert "Caddyfile: valid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["Caddyfile", "Caddyfile.dev", "site.caddyfile"])
+def test_a_caddyfile_is_known_by_its_name(clean_place, capsys, name):
+    (clean_place / name).write_text(":80\nrespond hi\n")
+    assert main(["adapt", "-c", name, "--pretty"]) == 0
+    assert '"handler": "static_response"' in capsys.readouterr().out
+
+
+def test_a_caddyfile_by_another_name_is_said_to_be_one(clean_place, capsys):
+    (clean_place / "site.conf").write_text(":80\nrespond hi\n")
+    assert main(["adapt", "-c", "site.conf", "-a", "caddyfile"]) == 0
+    assert '"static_response"' in capsys.readouterr().out
+
+
+def test_a_mistake_in_a_caddyfile_names_its_line(clean_place, capsys):
+    (clean_place / "Caddyfile").write_text(":80 {\n\trespond\n}\n")
+    assert main(["validate"]) == 1
+    assert "after 'respond', at Caddyfile:2" in capsys.readouterr().err
+
+
+def test_the_simple_file_wins_over_a_caddyfile_beside_it(clean_place, capsys):
+    (clean_place / "Caddyfile").write_text(":80\nrespond hi\n")
+    (clean_place / "quantum.json").write_text('{"apps": {}}')
+    assert main(["adapt"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"apps": {}}
+
+
+def test_variables_come_from_files_unless_they_are_set(clean_place, capsys, monkeypatch):
+    monkeypatch.setenv("CF_SET", "kept")
+    monkeypatch.delenv("CF_WORD", raising=False)
+    (clean_place / ".env").write_text('# words\nexport CF_WORD="two words"\nCF_SET=lost # no\n')
+    (clean_place / "Caddyfile").write_text(':80\nrespond "{$CF_WORD} {$CF_SET}"\n')
+    assert main(["adapt", "--envfile", ".env"]) == 0
+    assert '"body":"two words kept"' in capsys.readouterr().out
+    monkeypatch.delenv("CF_WORD", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("A=1\nno\n", ".env:2: not NAME=value"), ('A="x\n', ".env:1: a quote")]
+)
+def test_a_broken_file_of_variables_names_its_line(clean_place, capsys, text, says):
+    (clean_place / ".env").write_text(text)
+    (clean_place / "Caddyfile").write_text(":80\n")
+    assert main(["validate", "--envfile", ".env"]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_fmt_prints_the_usual_form_and_fails_for_another(clean_place, capsys):
+    (clean_place / "Caddyfile").write_text(":80 {\n  respond hi\n}")
+    assert main(["fmt"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ":80 {\n\trespond hi\n}\n"
+    assert "Caddyfile:2: not formatted" in printed.err
+    assert main(["fmt", "--diff"]) == 1
+    assert "-   respond hi\n+ \trespond hi\n" in capsys.readouterr().out
+    assert main(["fmt", "--overwrite", "Caddyfile"]) == 0
+    assert (clean_place / "Caddyfile").read_text() == printed.out
+    assert main(["fmt"]) == 0
 
 
 def test_list_modules_knows_what_is_built(capsys):
