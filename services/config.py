@@ -24,7 +24,11 @@ from quantum.modules.registry import Registry
 from quantum.modules.spec import Manifest, load
 from quantum.service.api import Revision
 
-KERNEL_SECTIONS = (("logging", "quantum.config.logs.section:LoggingConfig"),)
+KERNEL_SECTIONS = (
+    ("logging", "quantum.config.logs.section:LoggingConfig"),
+    ("apps.caddy.filesystems", "quantum.modules.apps:FileSystemsApp"),
+    ("apps.events", "quantum.modules.apps:EventsApp"),
+)
 """Sections that every process obeys, whichever rooms it runs."""
 
 REVISION_DIGITS = 16

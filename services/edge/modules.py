@@ -51,6 +51,13 @@ MODULES: tuple[ModuleSpec, ...] = (
     ),
     _handler("invoke", "InvokeConfig", "subroute:Invoke", "runs a named route of the server"),
     _handler("map", "MapConfig", "map:Map", "placeholders that follow from another's value"),
+    ModuleSpec(
+        id="http.handlers.push",
+        room="edge",
+        config="services.edge.push.config:PushConfig",
+        implementation="services.edge.push.handler:Push",
+        summary="preload links and early hints",
+    ),
     _handler(
         "request_body", "RequestBodyConfig", "request_body:RequestBody", "bounds or replaces a body"
     ),
@@ -66,6 +73,13 @@ MODULES: tuple[ModuleSpec, ...] = (
         config="services.edge.templates.config:TemplatesConfig",
         implementation="services.edge.templates.handler:Templates",
         summary="answers are Go templates",
+    ),
+    ModuleSpec(
+        id="http.handlers.tracing",
+        room="edge",
+        config="services.edge.tracing.config:TracingConfig",
+        implementation="services.edge.tracing.handler:Tracing",
+        summary="OpenTelemetry spans, W3C trace context",
     ),
     _handler("vars", "VarsConfig", "vars:Vars", "leaves values for later handlers"),
     _matcher("client_ip", "AddressConfig", "address:client_ip", "the client behind trusted proxies"),

@@ -32,6 +32,7 @@ from services.edge.protocols.host import Site
 from services.edge.sites import SiteBuilder
 from services.edge.tls.config import ConnectionPolicy
 from services.edge.tls.policies import Policies
+from services.edge.tracing.handler import Tracer
 
 UNUSED_GRACE = 30.0
 """Seconds for the connections of an address that a new configuration no longer has, when it sets no
@@ -86,6 +87,7 @@ class EdgeService:
         self._pools = TrustedPools(context.hop)
         self._challenges = ChallengeAnswers(context.bus)
         self._rate_limits = RateLimits(context.metrics)
+        self._tracer = Tracer(context.metrics)
         self._counts = SharedCounts(self._rate_limits.zones, context.bus, context.clock, PROCESS_ID)
         self._metrics = RequestMetrics(context.metrics)
         self._admission = Admission(context.metrics, clock=context.clock)
@@ -144,6 +146,7 @@ class EdgeService:
         await self._tasks.aclose()
         for lifetime in [*self._retired, self._lifetime]:
             await lifetime.aclose()
+        await asyncio.to_thread(self._tracer.close)
 
     # Preparing.
 
@@ -151,8 +154,9 @@ class EdgeService:
         self, app: HttpApp, revision: Revision, lifetime: Lifetime
     ) -> dict[NetworkAddress, Listening]:
         builder = SiteBuilder(
-            self._context, revision, lifetime, self._metrics, self._challenges, self._rate_limits
-        )
+            self._context, revision, lifetime, self._metrics, self._challenges, self._rate_limits,
+            self._tracer,
+        )  # fmt: skip
         automatic = plan(app)
         wanted: dict[NetworkAddress, Listening] = {}
         for name, server in app.servers.items():

@@ -29,6 +29,7 @@ from services.edge.protocols.host import Exchange, Limits, Site
 from services.edge.protocols.pace import Pace
 from services.edge.proxying.border import BorderedProxy
 from services.edge.templates.handler import ServerChain
+from services.edge.tracing.handler import Tracer
 
 REDIRECTS = "remaining_auto_https_redirects"
 """Caddy's name for the server that nobody configured."""
@@ -44,10 +45,11 @@ class SiteBuilder:
     metrics: RequestMetrics
     challenges: ChallengeAnswers
     rate_limits: RateLimits
+    tracer: Tracer
 
     def build(self, name: str, server: Server, plan: ServerPlan, app: HttpApp) -> Site:
         """Compile one server; ConfigError names the module that cannot be made."""
-        resources: dict[type[Any], Any] = {RateLimits: self.rate_limits}
+        resources: dict[type[Any], Any] = {RateLimits: self.rate_limits, Tracer: self.tracer}
         compiler = RouteCompiler(
             lambda module: self._handler(module, resources),
             lambda module: self._instance(module, resources),

@@ -121,8 +121,23 @@ def test_a_simple_document_is_adapted_first():
         ({"ap": {}}, "ap", "did you mean 'apps'"),
         ({"apps": []}, "apps", "dict"),
         ({"apps": {"htp": {}}}, "apps.htp", "did you mean 'http'"),
-        ({"apps": {"events": {}}}, "apps.events", "known to Caddy, not built here yet: events"),
-        ({"apps": {"layer4": {}}}, "apps.layer4", "there are: http"),
+        (
+            {"apps": {"events": {"subscriptions": [{"handlers": [{"handler": "exec"}]}]}}},
+            "apps.events.subscriptions[0].handlers[0]",
+            "no module events.handlers.exec",
+        ),
+        (
+            {
+                "apps": {
+                    "caddy.filesystems": {
+                        "filesystems": [{"name": "x", "file_system": {"backend": "s3"}}]
+                    }
+                }
+            },
+            "apps.caddy.filesystems.filesystems[0].file_system",
+            "no module caddy.fs.s3",
+        ),
+        ({"apps": {"layer4": {}}}, "apps.layer4", "there are: caddy.filesystems, events, http"),
         ({"apps": {"http": {"server": {}}}}, "apps.http.server", "did you mean 'servers'"),
         ({"apps": {"http": {"servers": {"s": {}}}}}, "apps.http.servers.s.listen", "missing"),
         ({"storage": {"module": "redis"}}, "storage.module", "file_system"),
@@ -174,3 +189,7 @@ def test_log_levels_are_read_in_any_case():
 def test_two_owners_of_a_section_are_a_defect():
     with pytest.raises(ValueError, match="two owners"):
         section_owners((*MANIFESTS, Manifest("x", "-", "", config_apps=(("apps.http", "b:B"),))))
+
+
+def test_apps_that_hold_modules_of_plugins_may_be_empty():
+    parsed({"apps": {"events": {"subscriptions": [{"events": ["x"]}]}, "caddy.filesystems": {}}})

@@ -1,0 +1,1 @@
+"""``http.handlers.push``: what a page will need is told before the page is there."""
