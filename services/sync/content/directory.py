@@ -18,10 +18,11 @@ from contextlib import suppress
 
 from services.sync.content.cutting import LARGEST, SMALLEST, cut, hash_of
 from services.sync.content.manifest import EMPTY, Manifest
+from services.sync.content.packs import PACK, Packs
 from services.sync.disk.folder import SYNCED_ONE_BY_ONE
 from services.sync.disk.kernel import begin_to_sync, sync_file_system
 
-CHUNKS, MANIFESTS = "chunks", "manifests"
+CHUNKS, MANIFESTS, PACKS = "chunks", "manifests", "packs"
 
 ABANDONED = 24 * 3600.0
 """Seconds after which what no version names may go: the longest that an upload may take."""
@@ -38,6 +39,7 @@ class ChunkDirectory:
         self.root = root
         self.saved = 0
         """Bytes that were here already when they came."""
+        self.packs = Packs(f"{root}/{PACKS}")
 
     def add_file(self, descriptor: int, *, is_urgent: bool = True) -> Manifest:
         """Cut an open file, store what is new, return its manifest. The offset ends at its end.
@@ -52,14 +54,42 @@ class ChunkDirectory:
             self.sync(fresh)
         return manifest
 
-    def add_bytes(self, data: bytes, fresh: list[str]) -> Manifest:
-        """The same for a content in memory; durable after a ``sync`` of what it adds to ``fresh``."""
-        if len(data) > SMALLEST:
-            return self._add(cut(io.BytesIO(data)), fresh)
-        manifest = Manifest.of_one(hash_of(data), len(data))
-        if data and self._write(CHUNKS, manifest.hash, data) is not _Was.OLD:
-            fresh.append(self._path(CHUNKS, manifest.hash))
-        return manifest
+    def add_all(self, contents: Sequence[tuple[str, bytes]], fresh: list[str]) -> list[Manifest]:
+        """The same for contents in memory, each with its hash; what is small and new goes into one pack.
+
+        Durable after a ``sync`` of what it adds to ``fresh``.
+        """
+        self.packs.refresh()
+        small: dict[str, bytes] = {}
+        manifests: list[Manifest] = []
+        for name, data in contents:
+            if len(data) > SMALLEST:
+                manifests.append(self._add(cut(io.BytesIO(data)), fresh))
+                continue
+            manifests.append(Manifest.of_one(name, len(data)))
+            if data and name not in small and self._is_new(name, data, fresh):
+                small[name] = data
+        if len(small) > SYNCED_ONE_BY_ONE:
+            fresh.append(self.packs.add(small))
+        else:
+            for name, data in small.items():
+                self._write(CHUNKS, name, data)
+                fresh.append(self._path(CHUNKS, name))
+        return manifests
+
+    def _is_new(self, name: str, data: bytes, fresh: list[str]) -> bool:
+        """Whether a small chunk has to be written; one that may not be durable is added to ``fresh``."""
+        path = self.packs.path_of(name) or self._path(CHUNKS, name)
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return True
+        if path.endswith(name) and status.st_size != len(data):
+            return True
+        self.saved += len(data)
+        if _refresh(path, status.st_mtime) < UNCERTAIN:
+            fresh.append(path)
+        return False
 
     def _add(self, pieces: Iterator[bytes], fresh: list[str]) -> Manifest:
         whole = hashlib.sha256()
@@ -107,17 +137,22 @@ class ChunkDirectory:
 
     def has(self, name: str) -> bool:
         """Whether a chunk is here; who asks will need it, so it is not swept away for a day."""
-        path = self._path(CHUNKS, name)
-        try:
-            _refresh(path, os.stat(path).st_mtime)
-        except FileNotFoundError:
-            return False
-        return True
+        for path in (self.packs.path_of(name), self._path(CHUNKS, name)):
+            with suppress(FileNotFoundError):
+                if path is not None:
+                    _refresh(path, os.stat(path).st_mtime)
+                    return True
+        return self.packs.refresh() and self.packs.path_of(name) is not None
 
     def chunk(self, name: str) -> bytes | None:
         """Return a chunk, None when it is not here or its bytes are not its own any more."""
+        data = self.packs.read(name)
+        if data is not None:
+            return data
         data = self._read(CHUNKS, name)
-        if data is None or hash_of(data) == name:
+        if data is None:
+            return self.packs.read(name) if self.packs.refresh() else None
+        if hash_of(data) == name:
             return data
         with suppress(FileNotFoundError):
             os.unlink(self._path(CHUNKS, name))  # a power cut, or a bad disk: let it come again
@@ -132,7 +167,7 @@ class ChunkDirectory:
         with ThreadPoolExecutor(1, "sync-hash") as beside:  # hashing takes as long as copying
             hashed: Future[None] | None = None
             for name, size in manifest.chunks:
-                data = self._read(CHUNKS, name)
+                data = self._read(CHUNKS, name) or self.packs.read(name)
                 if data is None or len(data) != size:
                     break
                 if hashed is not None:
@@ -176,7 +211,7 @@ class ChunkDirectory:
                     if name not in kept and status.st_mtime < limit:
                         os.unlink(path)
                         freed += status.st_size
-        return freed
+        return freed + self.packs.sweep(kept, limit)
 
     def _path(self, kind: str, name: str) -> str:
         return f"{self.root}/{kind}/{name[:2]}/{name}"
@@ -249,7 +284,12 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        if path.endswith(PACK):  # merged with others: those are durable
+            return
+        raise
     try:
         os.fsync(descriptor)
     finally:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import groupby
+from itertools import count, groupby
 
 from services.sync.disk.kernel import EXCHANGE, NOREPLACE, rename, sync_file_system
 from services.sync.share.paths import HIDDEN, is_shared
@@ -190,10 +190,11 @@ class Folder:
     @contextmanager
     def temporaries(self) -> Iterator[Callable[[], tuple[str, int]]]:
         """Give what makes many temporary files as ``create_temporary`` makes one."""
+        first, numbers = secrets.token_hex(12), count()
         with self._directory(TEMPORARY) as store:
 
             def create() -> tuple[str, int]:
-                name = secrets.token_hex(12)
+                name = f"{first}.{next(numbers)}"
                 return name, os.open(name, _CREATE, mode=0o644, dir_fd=store)
 
             yield create

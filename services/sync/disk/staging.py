@@ -22,27 +22,34 @@ class Staged:
     manifest: Manifest
 
 
-def stage(
-    folder: Folder, chunks: ChunkDirectory, contents: Sequence[tuple[bytes, int]]
-) -> list[Staged]:
-    """Store contents, each with its time in nanoseconds. OSError: then nothing of them is left."""
-    staged: list[Staged] = []
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A content in memory, its hash, its time in nanoseconds."""
+
+    data: bytes
+    hash: str
+    modified_ns: int
+
+
+def stage(folder: Folder, chunks: ChunkDirectory, contents: Sequence[Small]) -> list[Staged]:
+    """Store contents. OSError: then nothing of them is left."""
+    names: list[str] = []
     fresh: list[str] = []
     try:
         with folder.temporaries() as create:
-            for data, modified_ns in contents:
-                manifest = chunks.add_bytes(data, fresh)
+            for content in contents:
                 name, descriptor = create()
-                staged.append(Staged(name, manifest))
+                names.append(name)
                 try:
-                    write_all(descriptor, data)
-                    os.utime(descriptor, ns=(modified_ns, modified_ns))
+                    write_all(descriptor, content.data)
+                    os.utime(descriptor, ns=(content.modified_ns, content.modified_ns))
                 finally:
                     os.close(descriptor)
-        fresh += [folder.temporary_path(each.temporary) for each in staged]
+        manifests = chunks.add_all([(each.hash, each.data) for each in contents], fresh)
+        fresh += [folder.temporary_path(name) for name in names]
         chunks.sync(fresh)
     except BaseException:
-        for each in staged:
-            folder.drop_temporary(each.temporary)
+        for name in names:
+            folder.drop_temporary(name)
         raise
-    return staged
+    return [Staged(name, manifest) for name, manifest in zip(names, manifests, strict=True)]

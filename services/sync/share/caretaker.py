@@ -69,6 +69,7 @@ class Caretaker:
         await self.look({""})
         while True:
             await self._mend()
+            await self._merge()
             await self._clock.sleep(KEEP_SECONDS)
 
     async def _try_keep(self) -> bool:
@@ -98,6 +99,13 @@ class Caretaker:
                 return
         if copies := self._keeper.take_copies():
             await self.look(copies)
+
+    async def _merge(self) -> None:
+        """Keep the packs of chunks few; whoever reads meanwhile finds the old or the new ones."""
+        try:
+            await asyncio.to_thread(self._share.contents.directory.packs.merge)
+        except OSError as error:  # full: they stay as they are
+            _log.warning("share_packs_not_merged", reason=str(error))
 
     async def look(self, paths: set[str]) -> None:
         """Find out what changed at ``paths`` (and below) and adopt it."""

@@ -21,7 +21,7 @@ from services.sync.api.together.records import Record, RecordsBroken, read_recor
 from services.sync.api.writing import Wish, Writing, Written, guarded_removal
 from services.sync.disk.folder import InTheWay
 from services.sync.disk.incoming import TooLarge
-from services.sync.disk.staging import Staged, stage
+from services.sync.disk.staging import Small, Staged, stage
 from services.sync.protocol import nanoseconds, rfc3339
 from services.sync.rules import changes
 from services.sync.rules.conditions import Condition, Conflicted
@@ -34,6 +34,10 @@ MOST_RECORDS = 10_000
 
 GROUP_BYTES = 8 * 1024 * 1024
 """Contents that are in memory at once for one request."""
+
+STAGED_AT_ONCE = 2
+"""Groups that are written to the disk at once: while one waits for it the other goes on. With more, the first
+waits for all of them, and nothing is committed meanwhile."""
 
 _NONE: frozenset[str] = frozenset()
 _ANY = frozenset({"*"})
@@ -69,6 +73,7 @@ class Batch:
         self._desk = desk
         self._share = desk.share
         self._tasks = TaskSet("sync:batch")
+        self._staging = asyncio.Semaphore(STAGED_AT_ONCE)
 
     async def write(self, call: Call) -> Response:
         """Answer ``POST /api/batch``."""
@@ -145,10 +150,11 @@ class Batch:
         ]
         if not wanted:
             return
-        contents = [(item.content, nanoseconds(item.modified)) for item in wanted]
+        contents = [Small(item.content, item.hash, nanoseconds(item.modified)) for item in wanted]
         directory = share.contents.directory
         try:
-            staged = await asyncio.to_thread(stage, share.folder, directory, contents)
+            async with self._staging:
+                staged = await asyncio.to_thread(stage, share.folder, directory, contents)
         except OSError as error:
             said = full(error)
             if said is None:
