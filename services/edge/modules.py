@@ -104,6 +104,13 @@ MODULES: tuple[ModuleSpec, ...] = (
     _matcher("query", "QueryConfig", "query:query", "values in the query"),
     _matcher("remote_ip", "AddressConfig", "address:remote_ip", "the peer of the connection"),
     _matcher("tls", "TlsConfig", "request_line:tls", "whether it came over TLS"),
+    ModuleSpec(
+        id="http.matchers.url_pattern",
+        room="edge",
+        config="services.edge.url_pattern.config:UrlPatternConfig",
+        implementation="services.edge.url_pattern.matcher:url_pattern",
+        summary="WHATWG URL patterns",
+    ),
     _matcher("vars", "VarsConfig", "variables:variables", "variables and placeholders"),
     _matcher(
         "vars_regexp", "VarsRegexpConfig", "regexps:vars_regexp", "variables by expression"

@@ -17,6 +17,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "zlib_ng": ("services/edge/encoding/",),
     "zstandard": ("services/edge/encoding/",),
     "markdown_it": ("services/edge/templates/",),
+    "urlpattern": ("services/edge/url_pattern/",),
     "yaml": ("services/edge/templates/",),
     "josepy": ("services/certs/",),
     "watchfiles": ("services/sync/", "services/cli/"),

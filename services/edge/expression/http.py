@@ -151,6 +151,11 @@ def _regexp(own: Sequence[Node], pattern: Node, name: str) -> dict[str, str]:
     return {"name": given or name, "pattern": _fixed(pattern)}
 
 
+def _url_pattern(node: Call, name: str) -> dict[str, str]:
+    """Read ``url_pattern('/a/:id')``."""
+    return {"pattern": _fixed_text(node, name)}
+
+
 def _file(node: Call, name: str) -> dict[str, Any]:
     """Read ``file()``, ``file('a', 'b')`` or ``file({'root': …, 'try_files': […]})``."""
     if not node.arguments:
@@ -174,6 +179,7 @@ _MATCHERS: dict[str, Callable[[Call, str], Any]] = {
     "protocol": _fixed_text,
     "query": _mapped,
     "remote_ip": _ranges,
+    "url_pattern": _url_pattern,
     "vars": _mapped,
     "vars_regexp": _field_regexp,
 }

@@ -224,3 +224,38 @@ def expression_cases(root: Path) -> list[Case]:
         Case(f"expression {text}", [{"handle": [left]}, *asking({"expression": text})], asked)
         for text in EXPRESSIONS + files
     ]
+
+
+URL_PATTERNS: list[dict[str, Any]] = [
+    {"pattern": "/books/:id"}, {"pattern": "/books/:id(\\d+)"}, {"pattern": "/*"}, {"pattern": "http://example.com/:a/:b?"},
+    {"pattern": "/books/:id", "base_url": "http://example.com"}, {"pattern": "/a?q=:q"},
+    {"pattern": "http://*.example.com:*/*"}, {"pattern": "https://*.example.com/*"}, {"pattern": "/:x+"}, {"pattern": "*"}, {"pattern": "/b{oo}?ks/*"},
+    {"pattern": "/(foo|bar)/*"}, {"pattern": "/f%C3%BC"}, {"pattern": "/:a?"}, {"pattern": "/a{/:b}*"},
+]  # fmt: skip
+GROUPS = (
+    "pathname.id", "pathname.0", "pathname.1", "pathname.a", "pathname.b", "pathname.x", "hostname.0", "search.q", "protocol.0",
+)  # fmt: skip
+
+
+def url_pattern_cases() -> list[Case]:
+    """Return what ``http.matchers.url_pattern`` is tried with."""
+    shown = say("yes " + "|".join(f"{{http.url_pattern.{group}}}" for group in GROUPS))
+    targets = (
+        "/books/12", "/books/x%20y?q=1", "/", "/a?q=7", "/Books/12", "//books/1", "/books/../books/1", "/foo/bar", "/f%C3%BC", "/a/b/c", "/books/",
+    )  # fmt: skip
+    asked: list[Any] = [
+        ("GET", target, (), host)
+        for target in targets
+        for host in ("example.com", "www.example.com:8080", "EXAMPLE.com")
+    ]
+    return [
+        Case(
+            f"url_pattern {pattern}",
+            [
+                {"match": [{"url_pattern": pattern}], "handle": [shown], "terminal": True},
+                {"handle": [say("no")]},
+            ],
+            asked,
+        )
+        for pattern in URL_PATTERNS
+    ]

@@ -1,0 +1,1 @@
+"""``http.matchers.url_pattern``: WHATWG URL patterns, such as ``/books/:id``."""
