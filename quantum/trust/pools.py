@@ -24,7 +24,9 @@ from quantum.net.client_tls import Roots, trusting
 from quantum.net.fetch import FetchFailedError, Wish, fetch
 
 PATIENCE_SECONDS = 10.0
-"""How long the certs room may take to come up or to learn of an authority: both begin with us."""
+"""How long the certs room may take to learn of an authority: it prepares the same revision."""
+START_SECONDS = 60.0
+"""How long it may take to be there at all: rooms of a deployment start together, on machines that are busy."""
 PAUSE_SECONDS = 0.25
 
 
@@ -118,20 +120,31 @@ class TrustedPools:
     async def _certs(self, service: str, path: str) -> bytes:
         if self._hop is None:
             raise ValueError("only the certs room has it, and there is no way to ask")
-        loop = asyncio.get_running_loop()
-        end = loop.time() + PATIENCE_SECONDS
+        patience = Patience()
         while True:
             try:
                 status, _, body = await ask(self._hop, "certs", service, path)
             except HttpError as error:
-                if error.status not in {404, 502, 503} or loop.time() >= end:
+                if not patience.bears(error.status):
                     raise
             else:
                 if status == 200:
                     return body
-                if status not in {404, 502, 503} or loop.time() >= end:
+                if not patience.bears(status):
                     raise ValueError(f"the certs room answers {status} for {path}")
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+class Patience:
+    """How long refusals of the certs room are borne: it may be starting, or learning of a revision."""
+
+    def __init__(self) -> None:
+        self._begin = asyncio.get_running_loop().time()
+
+    def bears(self, status: int) -> bool:
+        """Whether to ask again after an answer with this status."""
+        limit = {404: PATIENCE_SECONDS, 502: START_SECONDS, 503: START_SECONDS}.get(status, 0.0)
+        return asyncio.get_running_loop().time() - self._begin < limit
 
 
 _REMOTE: dict[str, Any] = {

@@ -24,9 +24,9 @@ from quantum.service.api import Revision, ServiceContext
 from quantum.service.private import write_private
 from quantum.tasks import TaskSet
 from quantum.trust.certificates import KeyPair, ask_certificate
-from quantum.trust.pools import TrustedPools
+from quantum.trust.pools import START_SECONDS, Patience, TrustedPools
 
-CERTIFICATE_SECONDS = 10.0
+CERTIFICATE_SECONDS = START_SECONDS
 """How long a certificate of our own may take: a local authority signs at once, once it is up."""
 RETRY_SECONDS = 5.0
 """Between attempts to hear of renewals while the bus is away."""
@@ -93,7 +93,7 @@ class UpstreamTrust:
     async def _obtain(self, name: str, place: str) -> None:
         try:
             async with asyncio.timeout(CERTIFICATE_SECONDS):
-                pair = await self._ask(name)
+                pair = await self._ask(name, Patience())
         except (HttpError, TimeoutError, ValueError, KeyError) as error:
             if name in self._files:
                 return  # an older one serves until the renewal comes
@@ -103,13 +103,13 @@ class UpstreamTrust:
             raise ConfigError(place, problem, "see the log of the certs room") from error
         await asyncio.to_thread(self._keep, name, pair)
 
-    async def _ask(self, name: str) -> KeyPair:
+    async def _ask(self, name: str, patience: Patience) -> KeyPair:
         """Ask until there is an answer: the certs room may be starting, or learning of the name."""
         while True:
             try:
                 pair = await ask_certificate(self._context.hop, name)
             except HttpError as error:
-                if error.status not in {404, 502, 503}:
+                if not patience.bears(error.status):
                     raise
             else:
                 if pair is not None:

@@ -24,6 +24,14 @@ MANIFEST = Manifest(
     summary="Obtains, keeps and renews certificates; runs the local authority",
     modules=(
         ModuleSpec(
+            id="http.handlers.acme_server",
+            room="certs",
+            config="services.certs.acme_server.config:AcmeServerConfig",
+            implementation="services.certs.acme_server.handler:AcmeServer",
+            terminal=True,
+            summary="Our own authority for ACME clients (RFC 8555)",
+        ),
+        ModuleSpec(
             id="tls.issuance.internal",
             room="certs",
             config=_CONFIG + "InternalIssuerConfig",

@@ -13,7 +13,9 @@ from quantum.bus.subjects import CERTIFICATE_WANTED, CertificateWanted
 from quantum.errors import BusUnavailable, ConfigError
 from quantum.hop.resolve import SERVICE_REVISION
 from quantum.service.api import Prepared, Revision, ServiceContext
+from quantum.service.handlers import HandlerRoom
 from quantum.tasks import TaskSet
+from services.certs.acme_server.surroundings import AcmeSurroundings
 from services.certs.book import Arrangement, CertificateBook
 from services.certs.config import PkiApp, TlsApp
 from services.certs.endpoint import CertificatesEndpoint
@@ -42,6 +44,10 @@ class CertsService:
         self._authorities: dict[str, Authority] = {}
         self._pki = PkiApp()
         self._coming: list[dict[str, Authority]] = []
+        self._room = HandlerRoom(
+            context,
+            {AcmeSurroundings: AcmeSurroundings(self._storage, self._find_authority)},
+        )
         self._tasks = TaskSet("certs")
         self._subscription: Subscription | None = None
 
@@ -87,14 +93,22 @@ class CertsService:
         )
         self._book.prepare(arrangement)
         self._coming.append(authorities)
+        try:
+            handlers = await self._room.prepare(revision)
+        except BaseException:
+            self._coming.remove(authorities)
+            self._book.discard(arrangement)
+            raise
 
         def commit() -> None:
+            handlers.commit()
             self._coming.remove(authorities)
             self._pki, self._authorities = pki, authorities
             self._tickets.config = tls.session_tickets
             self._book.commit(arrangement)
 
         async def discard() -> None:
+            await handlers.discard()
             self._coming.remove(authorities)
             self._book.discard(arrangement)
 
@@ -105,6 +119,7 @@ class CertsService:
         if self._subscription is not None:
             await self._subscription.aclose()
         await self._tasks.aclose()
+        await self._room.aclose()
         await self._book.aclose()
         self._context.hop.table.retire("certs", SERVICE_REVISION)
 

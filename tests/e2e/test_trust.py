@@ -2,14 +2,21 @@
 
 import json
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from acme import client, messages
+from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
 
 from quantum.testing.client import Site
+from quantum.testing.patience import Patience
 from quantum.testing.topology import Deployment, free_port
+from tests.integration.certs.test_acme_server import signing_request
 
 LOCAL = {"provider": "pki_root", "authority": ["local"]}
 SAID = "{http.request.tls.client.san.dns_names.0}"
@@ -23,6 +30,7 @@ class World:
     door: Site
     inside: Site
     admin: Site
+    acme: Site
 
 
 def document(ports: dict[str, int]) -> dict:
@@ -51,6 +59,13 @@ def document(ports: dict[str, int]) -> dict:
             "automatic_https": {"disable_redirects": True},
             "routes": [{"match": [{"host": ["inside.internal"]}], "handle": [say]}],
         },
+        "authority": {
+            "listen": [f"127.0.0.1:{ports['acme']}"],
+            "protocols": ["h1"],
+            "tls_connection_policies": [{}],
+            "automatic_https": {"disable_redirects": True},
+            "routes": [{"handle": [{"handler": "acme_server"}]}],
+        },
         "door": {
             "listen": [f"127.0.0.1:{ports['door']}"],
             "automatic_https": {"disable": True},
@@ -65,18 +80,25 @@ def document(ports: dict[str, int]) -> dict:
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    ports = {name: free_port() for name in ("door", "inside", "admin")}
+    ports = {name: free_port() for name in ("door", "inside", "admin", "acme")}
     folder = tmp_path_factory.mktemp(request.param)
     with Deployment(request.param, document(ports), directory=folder / "q") as deployment:
         deployment.wait_ready()
         admin = Site("127.0.0.1", ports["admin"])
-        root = json.loads(admin.get("/pki/ca/local").body)["root_certificate"]
+        patience = Patience(60.0)
+        while (answer := admin.get("/pki/ca/local")).status != 200:
+            assert not patience.is_over, f"{answer.text} {deployment.logs()}"
+            time.sleep(0.1)
+        root = json.loads(answer.body)["root_certificate"]
         inside = Site("127.0.0.1", ports["inside"], root, "inside.internal")
-        yield World(deployment, Site("127.0.0.1", ports["door"]), inside, admin)
+        acme = Site("127.0.0.1", ports["acme"], root)
+        yield World(deployment, Site("127.0.0.1", ports["door"]), inside, admin, acme)
 
 
 def test_a_proxy_presents_a_certificate_of_our_own_making(world: World) -> None:
-    answer = world.door.get("/")
+    patience = Patience(60.0)  # a probe that came before the server listened counts for a second
+    while (answer := world.door.get("/")).status == 503 and not patience.is_over:
+        time.sleep(0.1)
     assert (answer.status, answer.text) == (200, "door.internal"), world.deployment.logs()
 
 
@@ -89,3 +111,18 @@ def test_the_identity_is_for_its_owner_alone(world: World) -> None:
     files = list(Path(world.deployment.directory).rglob("identities/*.pem"))
     assert files
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
+def test_acme_clients_are_served_wherever_the_authority_runs(world: World, tmp_path: Path) -> None:
+    root = tmp_path / "root.pem"
+    root.write_text(world.acme.root or "")
+    key = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
+    network = client.ClientNetwork(key, alg=ES256, verify_ssl=str(root))  # type: ignore[arg-type]
+    url = f"https://localhost:{world.acme.port}/acme/local/directory"
+    acme = client.ClientV2(client.ClientV2.get_directory(url, network), network)
+    wish = messages.NewRegistration.from_data(email="a@b.test", terms_of_service_agreed=True)
+    account = acme.new_account(wish)
+    assert account.uri.startswith(url.removesuffix("directory") + "account/")
+    order = acme.new_order(signing_request("localhost"))
+    assert order.body.status == messages.STATUS_PENDING
+    assert world.acme.get("/elsewhere").status == 404

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,9 +88,15 @@ class Authority:
             return self._ensure_intermediate()
 
     def sign(
-        self, key: CertificatePublicKeyTypes, name: str, lifetime: float, *, with_root: bool = False
+        self,
+        key: CertificatePublicKeyTypes,
+        names: str | Sequence[str],
+        lifetime: float,
+        *,
+        with_root: bool = False,
     ) -> bytes:
-        """Return a chain (PEM, without the root) that certifies ``key`` for a name or IP address."""
+        """Return a chain (PEM, without the root) that certifies ``key`` for names or IP addresses."""
+        names = [names] if isinstance(names, str) else names
         signer = self.root() if with_root else self.intermediate()
         now = self._clock.now()
         end = min(
@@ -99,7 +106,9 @@ class Authority:
         leaf = _sign(
             builder
             # RFC 5280 §4.2.1.6: with an empty subject the names are critical.
-            .add_extension(x509.SubjectAlternativeName([general_name(name)]), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([general_name(name) for name in names]), critical=True
+            )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
