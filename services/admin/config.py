@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from quantum.config.model import StrictModel
 from quantum.config.unbuilt import NotBuilt
-from quantum.config.units import NetworkAddress
+from quantum.config.units import Duration, NetworkAddress, StringArray
 
 DEFAULT_PORT = 2019
 DEFAULT_ADDRESS = NetworkAddress("tcp", "localhost", DEFAULT_PORT, DEFAULT_PORT)
@@ -26,12 +27,44 @@ def _address(value: Any) -> NetworkAddress:
     return address
 
 
+class LoaderTls(StrictModel):
+    """How the server of configurations is known, and how this process says who it is."""
+
+    use_server_identity: NotBuilt = None
+    client_certificate_file: str = ""
+    client_certificate_key_file: str = ""
+    root_ca_pem_files: list[str] = Field(default_factory=list)
+
+
+class HttpLoader(StrictModel):
+    """``caddy.config_loaders.http``: a configuration that is asked for at an address."""
+
+    module: Literal["http"]
+    method: str = "GET"
+    url: str
+    header: dict[str, StringArray] = Field(default_factory=dict)
+    timeout: Duration = Field(default=0.0, ge=0)
+    adapter: Literal["", "caddyfile"] = ""
+    tls: LoaderTls | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if "{" not in url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError("must be an http or https URL")
+        return url
+
+
 class PersistConfig(StrictModel):
-    """``admin.config``. The configuration in force is always kept in the data directory."""
+    """``admin.config``. The configuration in force is always kept in the data directory.
+
+    ``load`` is asked once, or ``load_delay`` after it came into force and again until it differs.
+    """
 
     persist: bool = True
-    load: NotBuilt = None
-    load_delay: NotBuilt = None
+    load: HttpLoader | None = None
+    load_delay: Duration = Field(default=0.0, ge=0)
 
     @field_validator("persist")
     @classmethod

@@ -11,6 +11,7 @@ from quantum.tasks import TaskSet
 from services.admin.api import AdminApi
 from services.admin.config import AdminConfig
 from services.admin.listener import AdminListener
+from services.admin.loading import Loader
 from services.admin.origin import OriginRules
 from services.admin.store import RevisionStore
 
@@ -23,6 +24,7 @@ class AdminService:
         self._store = RevisionStore(context)
         self._api = AdminApi(context, self._store)
         self._listener: AdminListener | None = None
+        self._loader = Loader(context, self._store)
         self._tasks = TaskSet("admin", self._on_failure)
 
     @property
@@ -61,12 +63,14 @@ class AdminService:
         listener, self._listener = self._listener, None
         if listener is not None:
             await listener.aclose()
+        await self._loader.aclose()
         await self._tasks.wait(min(grace, 1.0))
         await self._tasks.aclose()
         await self._store.aclose()
 
     def _keep(self, listener: AdminListener, rules: OriginRules, revision: Revision) -> None:
         listener.rules = rules
+        self._loader.follow(revision)
         self._tasks.start(self._store.note(revision), "note")
 
     def _move(self, listener: AdminListener | None, revision: Revision) -> None:
@@ -75,6 +79,7 @@ class AdminService:
             self._tasks.start(listener.serve(), "serve")
         if old is not None:
             self._tasks.start(old.aclose(), "close")
+        self._loader.follow(revision)
         self._tasks.start(self._store.note(revision), "note")
 
     def _on_failure(self, failure: BaseException) -> None:

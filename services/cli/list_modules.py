@@ -21,6 +21,11 @@ WITHOUT_SPEC = (
     ("admin.api.metrics", "admin", "`GET /metrics`"),
     ("admin.api.pki", "admin", "`GET /pki/ca/…`"),
     ("admin.api.reverse_proxy", "admin", "`GET /reverse_proxy/upstreams`"),
+    (
+        "caddy.config_loaders.http",
+        "admin",
+        "The configuration from an address, once or again and again",
+    ),
     ("caddy.filesystems", "all", "Its empty shape: file systems are plugins in Caddy"),
     ("caddy.logging.cores.mock", "all", "Nothing, as in Caddy"),
     ("caddy.logging.encoders.append", "all", "More fields in every line"),
