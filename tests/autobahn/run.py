@@ -143,11 +143,19 @@ def ways(topologies: tuple[str, ...]) -> Iterator[dict[str, int]]:
         yield ports
 
 
-def verdicts(port: int, folder: Path, excluded: tuple[str, ...], seconds: float) -> Verdicts:
+def verdicts(
+    port: int,
+    folder: Path,
+    excluded: tuple[str, ...],
+    seconds: float,
+    included: tuple[str, ...] = (),
+) -> Verdicts:
     """Run the cases against a port; TimeoutExpired when they take longer than ``seconds``."""
     command = [str(Path(sys.executable).parent / "kosoku"), "-m", "fuzzingclient", "-p", "4"]
     for pattern in excluded:
         command += ["-x", pattern]
+    for pattern in included:
+        command += ["-i", pattern]
     command += ["-o", str(folder), f"127.0.0.1:{port}"]
     subprocess.run(command, capture_output=True, timeout=seconds, check=False)
     found: Verdicts = {}
@@ -158,13 +166,20 @@ def verdicts(port: int, folder: Path, excluded: tuple[str, ...], seconds: float)
 
 
 def worse(direct: Verdicts, proxied: Verdicts) -> list[str]:
-    """Return the cases whose verdict is worse through the proxy than directly."""
+    """Return the cases of which a verdict is worse through the proxy than directly."""
     told = []
     for case, before in direct.items():
         after = proxied.get(case, ("ERROR", "ERROR"))
         if any(rank(a) > rank(b) for a, b in zip(after, before, strict=True)):
             told.append(f"{case}: {after}, directly {before}")
     return told
+
+
+def better(direct: Verdicts, proxied: Verdicts) -> list[str]:
+    """Return the cases of which a verdict is better through the proxy, and none worse."""
+    lost = {told.partition(":")[0] for told in worse(direct, proxied)}
+    differ = (case for case, before in direct.items() if proxied.get(case) != before)
+    return [case for case in differ if case not in lost]
 
 
 def rank(verdict: str) -> int:

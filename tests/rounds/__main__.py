@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from quantum.testing.network import apart
 from quantum.testing.topology import ROOMS, Deployment, free_port
-from tests.rounds.disks import losing_disk, small_disk
+from tests.rounds.disks import filling_disk, losing_disk
 from tests.rounds.faults import faults_of
 from tests.rounds.followers import Follower
 from tests.rounds.judge import judge
@@ -101,58 +102,65 @@ class Rounds:
         return self.good
 
 
-def run(options: argparse.Namespace) -> tuple[int, dict]:
-    """Run rounds as asked; return how many were good and figures."""
-    directory = Path(tempfile.mkdtemp(prefix="q-rounds-"))
+def deploy(
+    options: argparse.Namespace, directory: Path, stack: contextlib.ExitStack
+) -> tuple[Deployment, str, Path]:
+    """Start what was asked for; return it, the address of its edge and the folder of the share."""
     rooms = ("edge", "sync", "sync", "sync") if options.topology == "three" else ("edge", "sync")
     if options.topology == "all":
         rooms = ROOMS
+    prefix, address = [], "127.0.0.1"
+    if options.network:
+        namespace = stack.enter_context(apart())
+        prefix, address = namespace.prefix, namespace.there
+    port, root = free_port(), directory / "share"
+    sync = {
+        "handler": "file_sync", "root": str(root), "enable_upload": True,
+        "max_delete_files": 0, "max_delete_percent": 0, "content": options.content,
+    }  # fmt: skip
+    server = {"listen": [f"{address}:{port}"], "routes": [{"handle": [sync]}]}
+    document = {"apps": {"http": {"servers": {"sync": server}}}}
+    topology = "all" if options.topology == "all" else "split"
+    made = Deployment(topology, document, directory, rooms=rooms, prefix=prefix, host=address)
+    stack.enter_context(made)
+    subprocess.run(["sync", "-f", str(directory)], check=True)  # the configuration must stay
+    return made, f"http://{address}:{port}", root
+
+
+def play(
+    options: argparse.Namespace, directory: Path, stack: contextlib.ExitStack
+) -> tuple[int, dict]:
+    """Play rounds as asked in a folder; return how many were good and figures."""
+    full = stack.enter_context(filling_disk(directory)) if options.small_disk else None
+    losing = stack.enter_context(losing_disk(directory)) if options.power else None
+    deployment, url, root = deploy(options, directory, stack)
+    rounds = Rounds(deployment, url, root, options.seed)
+    faults = faults_of(options.topology, has_network=options.network, full=full, losing=losing)
+    if options.fault:
+        faults = {name: fault for name, fault in faults.items() if options.fault in name}
+    started = time.monotonic()
+    try:
+        asyncio.run(rounds.run(options.rounds, options.seconds, faults))
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    starts = sum(member.starts for member in deployment.members.values())
+    return rounds.good, {
+        "topology": options.topology, "content": options.content, "seed": options.seed,
+        "rounds": rounds.good, "of": options.rounds, "operations": rounds.head,
+        "contents_promised": rounds.promised, "answers": dict(sorted(rounds.answers.items())),
+        "process_starts": starts, "seconds": round(time.monotonic() - started),
+        "resumed": sum(follower.sessions for follower in rounds.followers),
+    }  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> tuple[int, dict]:
+    """Run rounds as asked; return how many were good and figures. What failed leaves its folder."""
+    directory = Path(tempfile.mkdtemp(prefix="q-rounds-"))
     with contextlib.ExitStack() as stack:
-        losing = None
-        if options.small_disk:
-            stack.enter_context(small_disk(directory))
-        if options.power:
-            losing = stack.enter_context(losing_disk(directory))
-        prefix, address = [], "127.0.0.1"
-        if options.network:
-            namespace = stack.enter_context(apart())
-            prefix, address = namespace.prefix, namespace.there
-        port, root = free_port(), directory / "share"
-        sync = {
-            "handler": "file_sync", "root": str(root), "enable_upload": True,
-            "max_delete_files": 0, "max_delete_percent": 0, "content": options.content,
-        }  # fmt: skip
-        server = {"listen": [f"{address}:{port}"], "routes": [{"handle": [sync]}]}
-        document = {"apps": {"http": {"servers": {"sync": server}}}}
-        topology = "all" if options.topology == "all" else "split"
-        deployment = Deployment(
-            topology, document, directory, rooms=rooms, prefix=prefix, host=address
-        )
-        stack.enter_context(deployment)
-        subprocess.run(["sync", "-f", str(directory)], check=True)  # the configuration must stay
-        rounds = Rounds(deployment, f"http://{address}:{port}", root, options.seed)
-        faults = faults_of(
-            options.topology,
-            is_small_disk=options.small_disk,
-            has_network=options.network,
-            losing=losing,
-        )
-        if options.fault:
-            faults = {name: fault for name, fault in faults.items() if options.fault in name}
-        started = time.monotonic()
-        try:
-            asyncio.run(rounds.run(options.rounds, options.seconds, faults))
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
-        good = rounds.good
-        starts = sum(member.starts for member in deployment.members.values())
-        return good, {
-            "topology": options.topology, "content": options.content, "seed": options.seed,
-            "rounds": good, "of": options.rounds, "operations": rounds.head,
-            "contents_promised": rounds.promised, "answers": dict(sorted(rounds.answers.items())),
-            "process_starts": starts, "seconds": round(time.monotonic() - started),
-            "resumed": sum(follower.sessions for follower in rounds.followers),
-        }  # fmt: skip
+        good, figures = play(options, directory, stack)
+    if good == options.rounds:
+        shutil.rmtree(directory, ignore_errors=True)
+    return good, figures
 
 
 def main() -> None:
@@ -165,7 +173,7 @@ def main() -> None:
         "--seconds", type=float, default=0.6, help="of writing before a fault, at most"
     )
     parser.add_argument(
-        "--small-disk", action="store_true", help="on a tmpfs that is filled (root)"
+        "--small-disk", action="store_true", help="on a tmpfs that is full at times (root)"
     )
     parser.add_argument("--network", action="store_true", help="in a namespace with loss (root)")
     parser.add_argument(

@@ -1,14 +1,15 @@
-"""Disks that fail: one that is small, and one that forgets what was not synced when the power goes (root)."""
+"""Disks that fail: one that is full for a moment, and one that forgets what was not synced when the power goes (root)."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-SMALL = "96m"
-"""Enough for a share, its chunks and a bus of some hundred rounds."""
+LARGEST = "8g"
+"""Of the disk that fills: a share, its chunks, history and a bus of some two hundred rounds."""
 IMAGE_BYTES = 4 * 1024**3
 """Of the disk that loses its power: a hundred rounds fit. It is sparse, so a cut copies what was written alone."""
 COMMIT_SECONDS = 300
@@ -19,12 +20,39 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+class Filling:
+    """A tmpfs that is made as small as what is on it, so that nothing more fits."""
+
+    TRIES = 50
+    """To shrink it: the kernel refuses when something was written since its use was asked."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def fill(self) -> None:
+        """Leave no room."""
+        for _ in range(self.TRIES):
+            found = os.statvfs(self._directory)
+            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self._resize(str(used))
+                return
+        raise OSError(f"{self._directory} was written to faster than it could be filled")
+
+    def free(self) -> None:
+        """Give the room back."""
+        self._resize(LARGEST)
+
+    def _resize(self, size: str) -> None:
+        _run("mount", "-o", f"remount,size={size}", str(self._directory))
+
+
 @contextlib.contextmanager
-def small_disk(directory: Path) -> Iterator[None]:
+def filling_disk(directory: Path) -> Iterator[Filling]:
     """A file system of its own that can be full."""
-    _run("mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(directory))
+    _run("mount", "-t", "tmpfs", "-o", f"size={LARGEST}", "tmpfs", str(directory))
     try:
-        yield
+        yield Filling(directory)
     finally:
         subprocess.run(["umount", "-l", str(directory)], check=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
@@ -14,12 +13,9 @@ from pathlib import Path
 
 from quantum.testing.topology import Deployment, descendants
 from tests.rounds.delay import LONGEST_SECONDS
-from tests.rounds.disks import Losing
+from tests.rounds.disks import Filling, Losing
 
 Fault = Callable[[Deployment, random.Random], Awaitable[None]]
-
-BALLAST = "ballast"
-"""The file that fills the disk of the share, outside of it."""
 
 
 def _bus_pid(deployment: Deployment) -> int | None:
@@ -86,22 +82,6 @@ async def stop_bus(deployment: Deployment, dice: random.Random) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-async def fill_disk(deployment: Deployment, dice: random.Random) -> None:
-    """The file system of the share, the chunks and the index is full for a moment."""
-    path = deployment.directory / BALLAST
-    with path.open("wb") as ballast:
-        try:
-            while True:
-                ballast.write(b"\0" * (1 << 20))
-                ballast.flush()
-        except OSError:
-            pass
-        await asyncio.sleep(dice.uniform(0.3, 1.5))
-        with contextlib.suppress(OSError):
-            ballast.truncate(0)
-    path.unlink()
-
-
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
@@ -159,15 +139,35 @@ def losing_power(disk: Losing) -> Fault:
     return lose_power
 
 
+def filling(disk: Filling) -> Fault:
+    """The fault of a disk of the share, its chunks, the index and the bus that is full for a moment."""
+
+    async def fill_disk(deployment: Deployment, dice: random.Random) -> None:
+        """Once in three times a process is killed meanwhile: it has to start on a full disk."""
+        disk.fill()
+        try:
+            if dice.random() < 1 / 3:
+                deployment.kill(_sync(deployment, dice))
+            await asyncio.sleep(dice.uniform(0.3, 3.0))
+        finally:
+            disk.free()
+
+    return fill_disk
+
+
 def faults_of(
-    topology: str, *, is_small_disk: bool, has_network: bool, losing: Losing | None = None
+    topology: str,
+    *,
+    has_network: bool = False,
+    full: Filling | None = None,
+    losing: Losing | None = None,
 ) -> dict[str, Fault]:
     """Return the faults that a deployment can have."""
     found: list[Fault] = [none, kill_sync, kill_sync, kill_bus, kill_both, stop_sync, stop_bus]
     if topology != "all":
         found.append(kill_edge)
-    if is_small_disk:
-        found += [fill_disk, fill_disk]
+    if full is not None:
+        found += [filling(full)] * 4
     if has_network:
         found += [lose_packets, lose_packets, cut_link, cut_link, delay_packets, delay_packets]
     if losing is not None:

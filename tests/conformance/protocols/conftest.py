@@ -102,7 +102,11 @@ def document(ports: dict[str, int], upstream: int) -> dict[str, Any]:
             {"handler": "static_response", "body": "ok"},
         ],
     }
-    routes = [early, {"handle": [proxy]}]
+    refused = {
+        "match": [{"path": ["/refused"]}],
+        "handle": [{"handler": "static_response", "status_code": 403}],
+    }
+    routes = [early, refused, {"handle": [proxy]}]
     return {
         "admin": {"listen": f"127.0.0.1:{ports['admin']}"},
         "apps": {

@@ -221,6 +221,35 @@ class Exchange:
             self._head("200 OK", "Transfer-Encoding: chunked")
             await self._send(b"4\r\nhalf\r\n")
             await asyncio.sleep(0.1)
+        elif phase == "half-head":
+            await self._send(b"HTTP/1.1 200 OK\r\nContent-")
+        elif phase == "interim":
+            self._head("103 Early Hints", "Link: </a>")
+            await self._send(b"")
+        elif phase == "upload":
+            await anext(self._pieces())
+        elif phase == "empty":
+            self._head("200 OK", "Content-Length: 100")
+            await self._send(b"")
+        elif phase == "trailers":
+            self._head("200 OK", "Transfer-Encoding: chunked", "Trailer: X-Sum")
+            await self._send(b"4\r\nbody\r\n0\r\nX-Sum: a")
+        elif phase == "reset":
+            self._head("200 OK", "Content-Length: 100")
+            await self._send(b"half")
+            self.writer.transport.abort()
+
+    async def wide(self, size: str, *_: str) -> None:
+        """Answer with one long field."""
+        self._head("200 OK", "Content-Length: 0", "X-Wide: " + "w" * int(size))
+        await self._send(b"")
+
+    async def interims(self, *_: str) -> None:
+        """Tell three times what is coming."""
+        for number in range(3):
+            self._head("103 Early Hints", f"Link: </{number}>")
+        self._head("200 OK", "Content-Length: 2")
+        await self._send(b"ok")
 
     async def hang(self, *_: str) -> None:
         """Answer nothing; notice when the proxy gives up."""
@@ -240,14 +269,46 @@ class Exchange:
 
     async def socket(self, *_: str) -> None:
         """Switch, then send back in upper case; end when the other end does, with a last word."""
+        self._switch()
+        while data := await self.reader.read(65536):
+            await self._send(data.upper())
+        await self._send(b"bye")
+
+    def _switch(self) -> None:
         self._head(
             "101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
             "Sec-WebSocket-Accept: " + accept(self.fields["sec-websocket-key"]),
         )  # fmt: skip
         self.keeps = False
-        while data := await self.reader.read(65536):
-            await self._send(data.upper())
+
+    async def done_first(self, *_: str) -> None:
+        """Switch, have the last word at once, and hear the other end out."""
+        self._switch()
         await self._send(b"bye")
+        self.writer.write_eof()
+        while data := await self.reader.read(65536):
+            self.seen.received += len(data)
+
+    async def hung_up(self, *_: str) -> None:
+        """Switch, and be gone in the middle of the tunnel."""
+        self._switch()
+        await self.reader.read(1)
+        self.writer.transport.abort()
+
+    async def flood(self, *_: str) -> None:
+        """Switch, and send for ever."""
+        self._switch()
+        while True:
+            await self._send(PIECE)
+
+    async def unheard(self, *_: str) -> None:
+        """Switch, and read nothing until told to."""
+        self._switch()
+        await self.writer.drain()
+        await self.heard.wait()
+        while data := await self.reader.read(65536):
+            self.seen.received += len(data)
+        await self._send(b"heard")
 
 
 def accept(key: str) -> str:

@@ -72,7 +72,60 @@ async def test_an_upstream_that_dies_before_its_head_is_502(
     await still_serves(stage, protocol, client)
 
 
-@pytest.mark.parametrize("phase", ["length", "chunks"])
+async def test_a_client_that_gives_up_while_both_directions_flow_frees_the_upstream(
+    stage: Stage, protocol: str, client: Client, token: str
+) -> None:
+    async def never_done():
+        yield b"first"
+        await asyncio.sleep(60)
+
+    reply = await asyncio.wait_for(
+        client.request("POST", f"/echo/{token}", body=Pieces(never_done())), SECONDS
+    )
+    assert await asyncio.wait_for(reply.piece(), SECONDS) == b"first"
+    await reply.cancel()
+    await eventually(lambda: stage.origin.seen[f"/echo/{token}"].is_cut)
+    await still_serves(stage, protocol, client)
+
+
+async def test_a_client_that_gives_up_after_its_upload_frees_the_upstream(
+    stage: Stage, protocol: str, client: Client, token: str
+) -> None:
+    asked = asyncio.create_task(client.request("POST", f"/hang/{token}", body=b"all of it"))
+    await eventually(lambda: stage.origin.seen[f"/hang/{token}"].heads)
+    asked.cancel()
+    await asyncio.wait([asked])
+    await eventually(lambda: stage.origin.seen[f"/hang/{token}"].is_cut)
+    await still_serves(stage, protocol, client)
+
+
+@pytest.mark.parametrize("phase", ["half-head", "interim"])
+async def test_an_upstream_that_dies_in_its_head_is_502(
+    stage: Stage, protocol: str, client: Client, token: str, phase: str
+) -> None:
+    path = f"/cut/{phase}/{token}"
+    reply = await asyncio.wait_for(client.request("POST", path, body=b"x"), SECONDS)
+    assert reply.status == 502
+    await reply.read()
+    await still_serves(stage, protocol, client)
+
+
+async def test_an_upstream_that_dies_in_an_upload_is_heard_before_its_end(
+    stage: Stage, protocol: str, client: Client, token: str
+) -> None:
+    async def never_done():
+        yield b"x" * 1000
+        await asyncio.sleep(60)
+
+    path = f"/cut/upload/{token}"
+    with contextlib.suppress(Cut):
+        body = Pieces(never_done())
+        reply = await asyncio.wait_for(client.request("POST", path, body=body), SECONDS)
+        assert reply.status == 502
+    await still_serves(stage, protocol, client)
+
+
+@pytest.mark.parametrize("phase", ["length", "chunks", "empty", "trailers", "reset"])
 async def test_an_upstream_that_dies_in_its_body_is_never_taken_for_done(
     stage: Stage, protocol: str, client: Client, token: str, phase: str
 ) -> None:

@@ -136,6 +136,61 @@ async def test_an_upstream_that_does_not_read_stops_the_client(
     assert stage.peak() - before < BOUND
 
 
+async def test_a_tunnel_whose_client_does_not_read_stops_the_upstream(
+    stage: Stage, client: Client, token: str
+) -> None:
+    stage.forget_peak()
+    before = stage.memory()
+    if isinstance(client, H3Client):
+        client.is_holding = True
+    stream = await client.tunnel(f"/flood/{token}")
+    seen = stage.origin.seen[f"/flood/{token}"]
+    assert await at_rest(lambda: seen.sent) <= KERNEL
+    assert stage.peak() - before < BOUND
+    stream.abort()
+    await eventually(lambda: seen.is_cut)
+
+
+async def test_a_tunnel_whose_upstream_does_not_read_stops_the_client(
+    stage: Stage, client: Client, token: str
+) -> None:
+    stage.forget_peak()
+    before = stage.memory()
+    stream, written = await client.tunnel(f"/unheard/{token}"), [0]
+
+    async def write() -> None:
+        while True:
+            await stream.write(PIECE)
+            written[0] += len(PIECE)
+
+    writing = asyncio.create_task(write())
+    await eventually(lambda: written[0])
+    assert await at_rest(lambda: written[0]) <= KERNEL
+    assert stage.peak() - before < BOUND
+    stage.origin.hear(f"/unheard/{token}")
+    seen = stage.origin.seen[f"/unheard/{token}"]
+    await eventually(lambda: seen.received >= written[0])
+    writing.cancel()
+    await asyncio.wait([writing])
+    stream.abort()
+
+
+async def test_an_upload_lives_through_a_reload(stage: Stage, client: Client, token: str) -> None:
+    go_on = asyncio.Event()
+
+    async def pieces():
+        yield b"first"
+        await go_on.wait()
+        yield b"second"
+
+    asked = asyncio.create_task(client.request("POST", f"/digest/{token}", body=Pieces(pieces())))
+    await eventually(lambda: stage.origin.seen[f"/digest/{token}"].received == 5)
+    await asyncio.to_thread(stage.reload)
+    go_on.set()
+    reply = await asyncio.wait_for(asked, SECONDS)
+    assert b'"length": 11' in await reply.read()
+
+
 async def test_a_transfer_lives_through_a_reload(stage: Stage, client: Client, token: str) -> None:
     reply = await asyncio.wait_for(client.request("GET", f"/paced/{MIB}/{token}"), SECONDS)
     first = await reply.piece()

@@ -106,6 +106,21 @@ async def test_a_client_that_waits_for_100_gets_it_and_its_answer(client: Client
     assert json.loads(told)["length"] == 4
 
 
+async def test_a_client_that_waits_for_100_and_is_refused_keeps_its_body(client: Client) -> None:
+    body = Pieces([b"never wanted"])
+    reply, _ = await answer(
+        client.request("POST", "/refused", [(b"expect", b"100-continue")], body)
+    )
+    assert (reply.status, reply.informational, body.pulled) == (403, [], 0)
+
+
+async def test_every_early_hint_arrives_in_order(client: Client) -> None:
+    reply, body = await answer(client.request("GET", "/interims"))
+    assert (reply.status, body) == (200, b"ok")
+    told = [(status, dict(fields)[b"link"]) for status, fields in reply.informational]
+    assert told == [(103, b"</0>"), (103, b"</1>"), (103, b"</2>")]
+
+
 async def test_repeated_and_empty_response_fields_survive(client: Client) -> None:
     reply, _ = await answer(client.request("GET", "/fields_back"))
     assert reply.values(b"x-twice") == [b"one", b"two"]
@@ -130,6 +145,28 @@ async def test_fields_of_the_hop_do_not_reach_the_upstream(client: Client, proto
     names = {n.lower() for n, _ in json.loads(told)["fields"]}
     assert "x-kept" in names
     assert not names & {"x-dropped", "keep-alive"}
+
+
+async def test_crumbs_of_a_cookie_reach_the_upstream_as_one(client: Client, protocol: str) -> None:
+    if protocol.startswith("h1"):
+        pytest.skip("only HTTP/2 and HTTP/3 cut cookies (RFC 9113 §8.2.3, RFC 9114 §4.2.1)")
+    sent = [(b"cookie", b"a=1"), (b"cookie", b"b=2"), (b"cookie", b"c=3")]
+    _, told = await answer(client.request("GET", "/digest", sent))
+    assert [v for n, v in json.loads(told)["fields"] if n.lower() == "cookie"] == ["a=1; b=2; c=3"]
+
+
+async def test_space_around_a_value_is_not_of_it(client: Client, protocol: str) -> None:
+    if not protocol.startswith("h1"):
+        pytest.skip("a value of HTTP/2 and HTTP/3 with space around it is malformed")
+    _, told = await answer(client.request("GET", "/digest", [(b"x-padded", b"\t in  side \t")]))
+    assert ["x-padded", "in  side"] in [[n.lower(), v] for n, v in json.loads(told)["fields"]]
+
+
+async def test_one_long_field_arrives_whole_both_ways(client: Client) -> None:
+    _, told = await answer(client.request("GET", "/digest", [(b"x-long", b"v" * 12_000)]))
+    assert dict(json.loads(told)["fields"]).get("x-long") == "v" * 12_000
+    reply, _ = await answer(client.request("GET", "/wide/12000"))
+    assert reply.values(b"x-wide") == [b"w" * 12_000]
 
 
 async def test_a_head_that_is_too_large_is_431_and_others_go_on(
