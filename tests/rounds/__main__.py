@@ -25,6 +25,7 @@ from tests.rounds.judge import judge
 from tests.rounds.writers import Account, Writer
 
 WRITERS, FOLLOWERS = 4, 2
+_IS_SOCKET = shutil.ignore_patterns("*.sock")
 
 
 def figures_of(deployment: Deployment) -> str:
@@ -90,7 +91,7 @@ class Rounds:
                 name = dice.choice(names)
                 problems = await self.play(number, name, seconds)
                 if problems:
-                    print(f"seed {self.seed} round {number} {name}:", *problems[:12], sep="\n  ")
+                    print(f"seed {self.seed} round {number} {name}:", *problems[:40], sep="\n  ")
                     print(figures_of(self.deployment))
                     print(self.deployment.logs(40))
                     break
@@ -144,6 +145,10 @@ def play(
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     starts = sum(member.starts for member in deployment.members.values())
+    if rounds.good < options.rounds:
+        deployment.stop()
+        kept = shutil.copytree(directory, f"{directory}-failed", ignore=_IS_SOCKET)
+        print(f"kept: {kept}", flush=True)
     return rounds.good, {
         "topology": options.topology, "content": options.content, "seed": options.seed,
         "rounds": rounds.good, "of": options.rounds, "operations": rounds.head,
@@ -154,13 +159,11 @@ def play(
 
 
 def run(options: argparse.Namespace) -> tuple[int, dict]:
-    """Run rounds as asked; return how many were good and figures. What failed leaves its folder."""
+    """Run rounds as asked; return how many were good and figures."""
     directory = Path(tempfile.mkdtemp(prefix="q-rounds-"))
     with contextlib.ExitStack() as stack:
-        good, figures = play(options, directory, stack)
-    if good == options.rounds:
-        shutil.rmtree(directory, ignore_errors=True)
-    return good, figures
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        return play(options, directory, stack)
 
 
 def main() -> None:

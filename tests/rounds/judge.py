@@ -42,6 +42,7 @@ async def judge(
         operations, head = await _log(session, url, since)
         problems += _log_problems(operations, account)
         listed = await _converged(session, url, root, head, followers, problems)
+        problems += _told_otherwise(followers, listed, operations)
         problems += _losses(operations, account, listed)
         problems += await _unreadable(session, url, account, operations)
     return problems, head
@@ -108,6 +109,22 @@ async def _converged(
             await asyncio.sleep(0.2)
     problems += wrong[:5]
     return listed
+
+
+def _told_otherwise(
+    followers: list[Follower], listed: dict[str, tuple[str, bool]], operations: list[dict]
+) -> list[str]:
+    """Say what followers and the list make of the paths they differ in, and this round's operations on them."""
+    problems = []
+    for number, follower in enumerate(followers):
+        tree = follower.tree
+        names = sorted(n for n in tree.keys() | listed.keys() if tree.get(n) != listed.get(n))
+        for name in names[:3]:
+            problems.append(
+                f"{name}: {tree.get(name)} to follower {number}, {listed.get(name)} in the list"
+            )
+            problems += [json.dumps(o) for o in operations if name in json.dumps(o)][-6:]
+    return problems
 
 
 def _folder_differs(root: Path, listed: dict[str, tuple[str, bool]]) -> list[str]:

@@ -21,6 +21,7 @@ from quantum.http.target import check_path
 from quantum.wire.h2 import Fields
 from services.edge.protocols.h1_head import allows_body
 from services.edge.protocols.host import Exchange, Host, Site
+from services.edge.protocols.invited import InvitedBody
 
 MAX_FIELDS = 100
 """Fields of one request, cookie crumbs counted one by one: as for HTTP/1.1, and as Envoy's edge."""
@@ -174,8 +175,8 @@ class EdgeApplication:
 
 async def _invite(site: Site, request: Request) -> Response:
     """Answer a request whose client waits to be asked for the body (RFC 9110 §10.1.1)."""
-    if request.informational is not None:
-        request.informational(100, Headers())
+    if request.informational is not None and not isinstance(request.body, bytes):
+        request.body = InvitedBody(request.body, request.informational)
     return await site.answer(request)
 
 

@@ -164,7 +164,8 @@ async def test_space_around_a_value_is_not_of_it(client: Client, protocol: str) 
 
 async def test_one_long_field_arrives_whole_both_ways(client: Client) -> None:
     _, told = await answer(client.request("GET", "/digest", [(b"x-long", b"v" * 12_000)]))
-    assert dict(json.loads(told)["fields"]).get("x-long") == "v" * 12_000
+    fields = {n.lower(): v for n, v in json.loads(told)["fields"]}
+    assert fields["x-long"] == "v" * 12_000
     reply, _ = await answer(client.request("GET", "/wide/12000"))
     assert reply.values(b"x-wide") == [b"w" * 12_000]
 

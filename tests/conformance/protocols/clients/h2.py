@@ -65,7 +65,7 @@ class H2Client:
             continued.set()
 
         sent: AnyBody = body or b""  # type: ignore[assignment]
-        if (b"expect", b"100-continue") in fields and isinstance(body, bytes):
+        if (b"expect", b"100-continue") in fields and body is not None:
             sent = Pieces(_after(continued, body))
         if isinstance(body, bytes):
             fields = [*fields, (b"content-length", b"%d" % len(body))]
@@ -93,6 +93,10 @@ class H2Client:
         await asyncio.sleep(0)
 
 
-async def _after(event: asyncio.Event, data: bytes):
+async def _after(event: asyncio.Event, body: bytes | Pieces):
     await event.wait()
-    yield data
+    if isinstance(body, bytes):
+        yield body
+        return
+    async for piece in body:
+        yield piece
