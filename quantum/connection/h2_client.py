@@ -101,6 +101,12 @@ class ClientStream(H2Stream):
             self.open_body(length_of(self.fields or ()))
         super().receive(data, ended)
 
+    def closed(self, error_code: int, failure: Exception | None = None) -> None:
+        """Hear that the stream is over, maybe in one read with its head: the body that did not come fails."""
+        if self.fields is not None and self.whole is None and self.body is None:
+            self.open_body(length_of(self.fields))
+        super().closed(error_code, failure)
+
     def take_body(self) -> AnyBody:
         """Return the body as far as it has come."""
         if self.whole is not None:

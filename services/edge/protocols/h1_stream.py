@@ -68,9 +68,13 @@ class UpgradedStream:
         return True
 
     async def write_end(self) -> None:
-        """End our direction where the transport can; TLS cannot, there it ends with the connection."""
-        if self._failure is None and self._transport.can_write_eof():
+        """End our direction; TLS can only end both, after what is written, and a client must hear of it."""
+        if self._failure is not None:
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def abort(self) -> None:
         """Cut both directions."""

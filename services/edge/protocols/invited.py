@@ -15,22 +15,14 @@ class InvitedBody:
     client did not wait is not asked.
     """
 
-    __slots__ = ("_body", "_invite")
+    __slots__ = ("_body", "_invite", "length", "trailers")
 
     def __init__(self, body: Body, invite: Callable[[int, Headers], None]) -> None:
         """``invite`` sends an informational response."""
+        self.length = body.length
+        self.trailers: Headers | None = None
         self._body = body
         self._invite: Callable[[int, Headers], None] | None = invite
-
-    @property
-    def length(self) -> int | None:
-        """Bytes, when known in advance."""
-        return self._body.length
-
-    @property
-    def trailers(self) -> Headers | None:
-        """Set once iteration has ended."""
-        return self._body.trailers
 
     def __aiter__(self) -> InvitedBody:
         return self
@@ -39,7 +31,11 @@ class InvitedBody:
         invite, self._invite = self._invite, None
         if invite is not None and not (isinstance(self._body, StreamBody) and self._body.received):
             invite(100, Headers())
-        return await self._body.__anext__()
+        try:
+            return await self._body.__anext__()
+        except StopAsyncIteration:
+            self.trailers = self._body.trailers
+            raise
 
     async def aclose(self) -> None:
         """Give up what is left."""

@@ -156,22 +156,23 @@ async def test_a_tunnel_whose_upstream_does_not_read_stops_the_client(
 ) -> None:
     stage.forget_peak()
     before = stage.memory()
-    stream, written = await client.tunnel(f"/unheard/{token}"), [0]
+    stream, written, is_enough = await client.tunnel(f"/unheard/{token}"), 0, False
 
     async def write() -> None:
-        while True:
+        nonlocal written
+        while not is_enough:
             await stream.write(PIECE)
-            written[0] += len(PIECE)
+            written += len(PIECE)
 
     writing = asyncio.create_task(write())
-    await eventually(lambda: written[0])
-    assert await at_rest(lambda: written[0]) <= KERNEL
+    await eventually(lambda: written)
+    assert await at_rest(lambda: written) <= KERNEL
     assert stage.peak() - before < BOUND
+    is_enough = True
     stage.origin.hear(f"/unheard/{token}")
+    await asyncio.wait_for(writing, 60)
     seen = stage.origin.seen[f"/unheard/{token}"]
-    await eventually(lambda: seen.received >= written[0])
-    writing.cancel()
-    await asyncio.wait([writing])
+    await eventually(lambda: seen.received == written)
     stream.abort()
 
 

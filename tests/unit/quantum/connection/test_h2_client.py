@@ -171,6 +171,25 @@ async def test_a_handler_that_fails_after_its_head_cuts_the_body():
         await read_all(answer.body, 100)
 
 
+async def test_a_body_that_is_cut_in_the_same_read_as_its_head_fails_for_its_reader():
+    body = StreamBody(10)
+    body.fail(BodyAborted("the origin is gone"))
+
+    async def handle(request):
+        return Response(200, body=body)
+
+    client, server = await connect(handle)
+    written = []
+    server.wire.write = written.append
+    asked = asyncio.ensure_future(client.request(GET))
+    await settle()
+    client.data_received(b"".join(written))
+    answer = await asked
+    with pytest.raises(BodyAborted):
+        async with asyncio.timeout(20):
+            await read_all(answer.body, 100)
+
+
 async def test_an_error_before_the_head_is_a_plain_status():
     async def handle(request):
         if request.path == "/":

@@ -130,10 +130,35 @@ async def test_cookie_crumbs_are_one_cookie_and_confusing_names_end_here():
     assert body.endswith(b"[(b'cookie', b'a=1; b=2')] b''")
 
 
-async def test_an_expectation_is_met_before_the_answer():
+EXPECTING = [*POST, (b"expect", b"100-continue")]
+
+
+async def test_a_client_that_waits_for_100_is_asked_when_the_body_is_wanted():
     world = World(echo)
-    _, _, heard = await world.ask([*POST, (b"expect", b"100-continue")], b"x")
-    assert [h[0] for h in heard][:2] == ["informational", "response"]
+    stream = world.codec.request(EXPECTING, False)
+    await world.shake()
+    assert [h[0] for h in world.hears.take() if h[1:2] == (stream,)] == ["informational"]
+    world.codec.send_data(stream, b"x", True)
+    await world.shake()
+    assert "response" in [h[0] for h in world.hears.take()]
+
+
+async def test_a_client_that_did_not_wait_for_100_is_not_asked():
+    _, body, heard = await World(echo).ask(EXPECTING, b"x")
+    assert body.endswith(b"b'x'")
+    assert "informational" not in [h[0] for h in heard]
+
+
+async def test_a_client_that_waits_for_100_and_is_refused_keeps_its_body():
+    async def refuse(request):
+        return Response.text(403, "no")
+
+    world = World(refuse)
+    world.codec.request(EXPECTING, False)
+    await world.shake()
+    heard = [h[0] for h in world.hears.take()]
+    assert "response" in heard
+    assert "informational" not in heard
 
 
 async def test_before_may_refuse_and_is_answered_by_the_site():
