@@ -88,6 +88,7 @@ async def test_a_client_that_gives_up_while_both_directions_flow_frees_the_upstr
     await still_serves(stage, protocol, client)
 
 
+@pytest.mark.big  # its likes without a body are among the others, and each takes a second
 async def test_a_client_that_gives_up_after_its_upload_frees_the_upstream(
     stage: Stage, protocol: str, client: Client, token: str
 ) -> None:
