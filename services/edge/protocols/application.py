@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote_from_bytes
 
 from quantum.connection.h2_server import Handle
 from quantum.errors import HttpError
-from quantum.http.body import AnyBody
+from quantum.http.body import AnyBody, Body, StreamBody
 from quantum.http.headers import Field, Headers
 from quantum.http.message import ConnectionFacts, Request, Response
 from quantum.http.target import check_path
 from quantum.wire.h2 import Fields
 from services.edge.protocols.h1_head import allows_body
 from services.edge.protocols.host import Exchange, Host, Site
-from services.edge.protocols.invited import InvitedBody
 
 MAX_FIELDS = 100
 """Fields of one request, cookie crumbs counted one by one: as for HTTP/1.1, and as Envoy's edge."""
@@ -178,6 +178,40 @@ async def _invite(site: Site, request: Request) -> Response:
     if request.informational is not None and not isinstance(request.body, bytes):
         request.body = InvitedBody(request.body, request.informational)
     return await site.answer(request)
+
+
+class InvitedBody:
+    """A Body that tells its client to go on when it is pulled for the first time (RFC 9110 §10.1.1).
+
+    A request that is answered without its body leaves the client with it, as over HTTP/1.1; one whose
+    client did not wait is not asked.
+    """
+
+    __slots__ = ("_body", "_invite", "length", "trailers")
+
+    def __init__(self, body: Body, invite: Callable[[int, Headers], None]) -> None:
+        """``invite`` sends an informational response."""
+        self.length = body.length
+        self.trailers: Headers | None = None
+        self._body = body
+        self._invite: Callable[[int, Headers], None] | None = invite
+
+    def __aiter__(self) -> InvitedBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        invite, self._invite = self._invite, None
+        if invite is not None and not (isinstance(self._body, StreamBody) and self._body.received):
+            invite(100, Headers())
+        try:
+            return await self._body.__anext__()
+        except StopAsyncIteration:
+            self.trailers = self._body.trailers
+            raise
+
+    async def aclose(self) -> None:
+        """Give up what is left."""
+        await self._body.aclose()
 
 
 def _check_size(fields: Fields, limit: int) -> int:
