@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -62,7 +62,8 @@ class ServerStream(H2Stream):
     """One request and its answer."""
 
     __slots__ = (
-        "_fields", "_is_head_sent", "_resets_when_sent", "_whole", "began", "is_tunnel", "server", "task",
+        "_fields", "_is_head_sent", "_pace", "_request", "_resets_when_sent", "_whole", "began", "is_tunnel",
+        "server", "task",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +80,13 @@ class ServerStream(H2Stream):
         """When its request was read, in the loop's time; 0 before."""
         self.is_tunnel = False
         self._resets_when_sent = False
+        self._request: Request | None = None
+        self._pace: Any = None
+
+    @property
+    def pace(self) -> Any:
+        """What its route set for itself (``Request.pace``), None for nothing."""
+        return self._pace if self._request is None else self._request.pace
 
     def expect_body(self) -> None:
         """Prepare for the bytes that follow the head."""
@@ -103,6 +111,7 @@ class ServerStream(H2Stream):
                 fields, self._fields = self._fields, ()  # the request has what it needs of them
                 request, handle = application.accept(fields, body)
                 self.began = request.started
+                self._request = request
                 request.informational = self._inform
                 response = await handle(request)
             except HttpError as error:
@@ -122,6 +131,7 @@ class ServerStream(H2Stream):
             _log.exception("handler_failed", request=request and request.id)
             self._fail(request, error)
         finally:
+            self._pace, self._request = self.pace, None
             if self.body is not None and not self.body.is_ended:
                 await self.body.aclose()
             elif self._resets_when_sent and not self.is_closed:

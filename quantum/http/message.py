@@ -115,11 +115,12 @@ class Request:
     wanted ("websocket") and ``body`` has the bytes. Handlers may change any attribute; ``original``
     keeps the target from before the first rewrite. ``response_fields`` are what middleware set for the
     answer before there is one; whoever makes the answer in edge merges them (``http/response_fields.py``).
+    ``pace`` are bounds of a route for how slowly the client may send and take; they are edge's own.
     """
 
     __slots__ = (
         "_id", "_vars", "authority", "body", "client_ip", "connection", "deadline", "groups",
-        "headers", "informational", "method", "original", "path", "query", "response_fields",
+        "headers", "informational", "method", "original", "pace", "path", "query", "response_fields",
         "scheme", "started", "upgrade", "version",
     )  # fmt: skip
 
@@ -155,6 +156,7 @@ class Request:
         self.informational: SendInformational | None = None
         self.groups: set[str] | None = None
         self.response_fields: Headers | None = None
+        self.pace: Any = None
         self._id: str | None = None
         self._vars: dict[str, Any] | None = None
 

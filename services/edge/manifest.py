@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quantum.modules.spec import Manifest, ModuleSpec
 from services.edge.authentication.modules import MODULES as AUTHENTICATION
+from services.edge.bodies.modules import MODULES as BODIES
 from services.edge.encoding.modules import MODULES as ENCODING
 from services.edge.limiting.modules import MODULES as LIMITING
 from services.edge.listening.modules import MODULES as LISTENERS
@@ -19,6 +20,7 @@ MANIFEST = Manifest(
     needs=("certs", "proxy", "static", "sync"),
     modules=(
         *MODULES,
+        *BODIES,
         *ENCODING,
         *LIMITING,
         *LISTENERS,

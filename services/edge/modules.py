@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 from quantum.modules.spec import ModuleSpec
+from services.edge.specs import folder
 
-
-def _handler(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
-    return ModuleSpec(
-        id=f"http.handlers.{name}",
-        room="edge",
-        config=f"services.edge.handlers.config:{model}",
-        implementation=f"services.edge.handlers.{implementation}",
-        summary=summary,
-    )
-
-
-def _matcher(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
-    return ModuleSpec(
-        id=f"http.matchers.{name}",
-        room="edge",
-        config=f"services.edge.matchers.config:{model}",
-        implementation=f"services.edge.matchers.{implementation}",
-        summary=summary,
-    )
-
-
-def _for_answers(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
-    return ModuleSpec(
-        id=f"http.handlers.{name}",
-        room="edge",
-        config=f"services.edge.proxying.config:{model}",
-        implementation=f"services.edge.proxying.copying:{implementation}",
-        summary=summary,
-    )
-
+_handler = folder("handlers", "http.handlers")
+_matcher = folder("matchers", "http.matchers")
+_for_answers = folder("proxying", "http.handlers")
 
 MODULES: tuple[ModuleSpec, ...] = (
     _for_answers(
-        "copy_response", "CopyResponseConfig", "CopyResponse", "in handle_response: the answer itself"
+        "copy_response", "CopyResponseConfig", "copying:CopyResponse", "in handle_response: the answer itself"
     ),
     _for_answers(
-        "copy_response_headers", "CopyResponseHeadersConfig", "CopyResponseHeaders",
+        "copy_response_headers", "CopyResponseHeadersConfig", "copying:CopyResponseHeaders",
         "in handle_response: fields of the answer",
     ),
     _handler("error", "ErrorConfig", "error:Error", "fails with a status, for the error routes"),
@@ -51,15 +25,8 @@ MODULES: tuple[ModuleSpec, ...] = (
     ),
     _handler("invoke", "InvokeConfig", "subroute:Invoke", "runs a named route of the server"),
     _handler("map", "MapConfig", "map:Map", "placeholders that follow from another's value"),
-    ModuleSpec(
-        id="http.handlers.push",
-        room="edge",
-        config="services.edge.push.config:PushConfig",
-        implementation="services.edge.push.handler:Push",
-        summary="preload links and early hints",
-    ),
-    _handler(
-        "request_body", "RequestBodyConfig", "request_body:RequestBody", "bounds or replaces a body"
+    folder("push", "http.handlers")(
+        "push", "PushConfig", "handler:Push", "preload links and early hints"
     ),
     _handler("rewrite", "RewriteConfig", "rewrite:Rewrite", "changes method and target"),
     _handler(
@@ -67,28 +34,16 @@ MODULES: tuple[ModuleSpec, ...] = (
         "a fixed answer, a redirect, early hints",
     ),
     _handler("subroute", "SubrouteConfig", "subroute:Subroute", "a chain inside a chain"),
-    ModuleSpec(
-        id="http.handlers.templates",
-        room="edge",
-        config="services.edge.templates.config:TemplatesConfig",
-        implementation="services.edge.templates.handler:Templates",
-        summary="answers are Go templates",
+    folder("templates", "http.handlers")(
+        "templates", "TemplatesConfig", "handler:Templates", "answers are Go templates"
     ),
-    ModuleSpec(
-        id="http.handlers.tracing",
-        room="edge",
-        config="services.edge.tracing.config:TracingConfig",
-        implementation="services.edge.tracing.handler:Tracing",
-        summary="OpenTelemetry spans, W3C trace context",
+    folder("tracing", "http.handlers")(
+        "tracing", "TracingConfig", "handler:Tracing", "OpenTelemetry spans, W3C trace context"
     ),
     _handler("vars", "VarsConfig", "vars:Vars", "leaves values for later handlers"),
     _matcher("client_ip", "AddressConfig", "address:client_ip", "the client behind trusted proxies"),
-    ModuleSpec(
-        id="http.matchers.expression",
-        room="edge",
-        config="services.edge.expression.config:ExpressionConfig",
-        implementation="services.edge.expression.matcher:expression",
-        summary="a condition in CEL",
+    folder("expression", "http.matchers")(
+        "expression", "ExpressionConfig", "matcher:expression", "a condition in CEL"
     ),
     _matcher("file", "FileConfig", "file:file", "which of several files is there (try_files)"),
     _matcher("header", "HeaderConfig", "header:header", "values of fields"),
@@ -104,12 +59,8 @@ MODULES: tuple[ModuleSpec, ...] = (
     _matcher("query", "QueryConfig", "query:query", "values in the query"),
     _matcher("remote_ip", "AddressConfig", "address:remote_ip", "the peer of the connection"),
     _matcher("tls", "TlsConfig", "request_line:tls", "whether it came over TLS"),
-    ModuleSpec(
-        id="http.matchers.url_pattern",
-        room="edge",
-        config="services.edge.url_pattern.config:UrlPatternConfig",
-        implementation="services.edge.url_pattern.matcher:url_pattern",
-        summary="WHATWG URL patterns",
+    folder("url_pattern", "http.matchers")(
+        "url_pattern", "UrlPatternConfig", "matcher:url_pattern", "WHATWG URL patterns"
     ),
     _matcher("vars", "VarsConfig", "variables:variables", "variables and placeholders"),
     _matcher(

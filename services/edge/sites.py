@@ -20,13 +20,14 @@ from quantum.service.api import Revision, ServiceContext
 from quantum.telemetry.access import AccessLog
 from services.edge.automatic_https import Redirect, ServerPlan
 from services.edge.automatic_https.redirects import compile_server, redirecting
+from services.edge.bodies.timeouts import RoutePaces
 from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.handlers.subroute import NamedRoutes
 from services.edge.limiting.handler import RateLimits
 from services.edge.metrics import RequestMetrics
 from services.edge.protocols.host import Exchange, Limits, Site
-from services.edge.protocols.pace import Pace
+from services.edge.protocols.pace import LOOK_SECONDS, Pace
 from services.edge.proxying.border import BorderedProxy
 from services.edge.templates.handler import ServerChain
 from services.edge.tracing.handler import Tracer
@@ -55,6 +56,7 @@ class SiteBuilder:
             lambda module: self._instance(module, resources),
         )
         resources[RouteCompiler] = compiler
+        paces = resources[RoutePaces] = RoutePaces()
         resources[NamedRoutes] = NamedRoutes(server.named_routes)
         own: ServerChain = resources.setdefault(ServerChain, ServerChain())
         handle = own.handle = compile_server(compiler, server, plan)
@@ -63,7 +65,7 @@ class SiteBuilder:
             name=name,
             handle=self.answering_challenges(handle),
             fail=response_to_failure,
-            limits=_limits(server),
+            limits=_limits(server, paces.shortest),
             before=_before(client, server),
             ended=self._ended(name, server, app),
             trusts=client.trusts,
@@ -72,7 +74,7 @@ class SiteBuilder:
     def redirects(self, redirects: tuple[Redirect, ...]) -> Site:
         """Return the site of a listener that exists for redirects alone."""
         handle = self.answering_challenges(redirecting(redirects))
-        return Site(REDIRECTS, handle, response_to_failure, _limits(Server()))
+        return Site(REDIRECTS, handle, response_to_failure, _limits(Server(), LOOK_SECONDS))
 
     def answering_challenges(self, following: Next) -> Next:
         """Return a chain that answers the authority's questions before its routes are asked."""
@@ -140,7 +142,7 @@ async def response_to_failure(request: Request, error: Exception) -> Response:
     return response_of(error, request)
 
 
-def _limits(server: Server) -> Limits:
+def _limits(server: Server, shortest_of_routes: float) -> Limits:
     header, read = server.read_header_timeout, server.read_timeout
     return Limits(
         max_head_bytes=server.max_header_bytes,
@@ -148,6 +150,7 @@ def _limits(server: Server) -> Limits:
         idle=server.idle_timeout or server.read_header_timeout,
         read=Pace(server.read_idle_timeout, read, server.read_min_rate),
         write=Pace(server.write_idle_timeout, server.write_timeout, server.write_min_rate),
+        shortest_of_routes=shortest_of_routes,
         write_chunk=server.max_write_chunk or WRITE_BYTES,
     )
 

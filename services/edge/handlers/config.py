@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from quantum.config.model import StrictModel, StrictRoot
 from quantum.config.pattern import PatternText
-from quantum.config.units import ByteSize, WeakString
+from quantum.config.units import WeakString
 from quantum.modules.border import ResponseRule
 from quantum.modules.config import ErrorRoutes, RouteConfig
 from quantum.modules.header_ops import HeaderOperations, ResponseHeaderOperations
@@ -123,13 +123,6 @@ class ErrorConfig(StrictModel):
     status_code: WeakString = ""
 
     _check_status = field_validator("status_code")(_status)
-
-
-class RequestBodyConfig(StrictModel):
-    """``http.handlers.request_body``: a bound for the body (413 beyond it), or another body."""
-
-    max_size: ByteSize = 0
-    set: str = ""
 
 
 class MappingConfig(StrictModel):

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from quantum.modules.spec import ModuleSpec
+from services.edge.specs import folder
 
-
-def _listener(name: str, model: str, implementation: str, summary: str) -> ModuleSpec:
-    return ModuleSpec(
-        id=f"caddy.listeners.{name}",
-        room="edge",
-        config=f"services.edge.listening.config:{model}",
-        implementation=f"services.edge.listening.{implementation}",
-        summary=summary,
-    )
-
+_listener = folder("listening", "caddy.listeners")
 
 MODULES: tuple[ModuleSpec, ...] = (
     _listener(

@@ -21,7 +21,7 @@ from quantum.wire.h1.request import RequestHead, parse_head
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_body import RequestBody, split_target, whole_body
 from services.edge.protocols.h1_exchange import H1Exchange
-from services.edge.protocols.pace import Pace, Transfer
+from services.edge.protocols.pace import Transfer, read_pace
 
 PIPELINE_BYTES = 64 * 1024
 """Requests read ahead of the one being handled; a client that sends more waits."""
@@ -118,20 +118,21 @@ class H1Connection(H1Exchange):
         if self._half_closed and self._busy and not self._head_sent:
             self.abort()
             return
-        is_reading = self._body is not None and self._look_at_body(self._body, now, limits.read)
+        is_reading = self._body is not None and self._look_at_body(self._body, now)
         is_timed = self._write_paused or self._lingering or limits.write.whole > 0
         if is_timed and not self._look_at_writing(now):
             return
         if is_reading or is_timed:
             self.look_later()
 
-    def _look_at_body(self, body: RequestBody, now: float, pace: Pace) -> bool:
+    def _look_at_body(self, body: RequestBody, now: float) -> bool:
         """Fail a body that comes too slowly; return whether to look again."""
         if body.is_ended and not self._skipping:
             return False
         reading = self._reading
         assert reading is not None
         is_waiting = self._skipping or body.awaited_by is not None
+        pace = read_pace(self.pace, self.host.site.limits.read)
         bound = reading.look(pace, body.received, now, is_waiting=is_waiting)
         if bound is None:
             return True

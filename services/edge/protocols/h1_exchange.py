@@ -55,6 +55,7 @@ class H1Exchange(H1Output):
 
     async def _serve(self, site: Site, head: RequestHead, request: Request) -> None:
         response: Response | None = None
+        self._request = request
         try:
             if not head.http_1_0:
                 request.informational = self.send_informational
@@ -67,7 +68,7 @@ class H1Exchange(H1Output):
             if response.body.__class__ is bytes and response.upgrade is None and not response.abort:
                 rest = self._send_whole(head, response)
                 if rest:
-                    await self._write_large(rest, site.limits.write_chunk)
+                    await self._write_large(rest, self.write_chunk)
             else:
                 await self._send(head, request, response)
         except BodyAborted:
@@ -149,7 +150,7 @@ class H1Exchange(H1Output):
             await self._switch(head, response)
         elif isinstance(body, bytes):
             rest = self._send_whole(head, response)
-            await self._write_large(rest, self.host.site.limits.write_chunk)
+            await self._write_large(rest, self.write_chunk)
         else:
             try:
                 framing, data = self._encode(head, response)
@@ -199,6 +200,7 @@ class H1Exchange(H1Output):
     def _end(self, site: Site, request: Request, response: Response | None) -> None:
         """The exchange is over: close, skip what is left of its body, or turn to the next."""
         self._task = None
+        self._pace, self._request = request.pace, None
         if site.ended is not None:
             seconds = max(0.0, time.monotonic() - request.started)
             status = 499 if response is None else response.status

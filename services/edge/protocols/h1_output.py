@@ -7,14 +7,14 @@ import asyncio
 from quantum.errors import BodyAborted, ClientGone
 from quantum.http.body import Body
 from quantum.http.headers import Headers
-from quantum.http.message import ConnectionFacts
+from quantum.http.message import ConnectionFacts, Request
 from quantum.net.reset import reset
 from quantum.wire.h1.head import CONTINUE, encode_chunk, encode_last_chunk, encode_response_head
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_head import Framing
 from services.edge.protocols.h1_stream import UpgradedStream
 from services.edge.protocols.host import Host
-from services.edge.protocols.pace import Transfer
+from services.edge.protocols.pace import RoutePace, Transfer, write_pace
 
 CORK_BYTES = 64 * 1024
 """Answers gathered before they are written: more than one socket buffer gains nothing."""
@@ -31,7 +31,7 @@ class H1Output(asyncio.Protocol):
 
     __slots__ = (
         "_corked", "_drained", "_lingered", "_lingering", "_loop", "_out", "_out_size",
-        "_read_paused", "_sent", "_started", "_stream", "_write_paused", "_writing", "deadline", "facts",
+        "_pace", "_read_paused", "_request", "_sent", "_started", "_stream", "_write_paused", "_writing", "deadline", "facts",
         "host", "is_closed", "transport", "visit",
     )  # fmt: skip
 
@@ -55,8 +55,15 @@ class H1Output(asyncio.Protocol):
         self._lingering = False
         self._lingered = 0
         self._stream: UpgradedStream | None = None
+        self._request: Request | None = None
+        self._pace: RoutePace | None = None
 
     # Deadlines.
+
+    @property
+    def pace(self) -> RoutePace | None:
+        """What the route of the present request, or of the last one, set for itself."""
+        return self._pace if self._request is None else self._request.pace
 
     def set_deadline(self, seconds: float) -> None:
         """Let ``on_deadline`` be called ``seconds`` from now (0 or less: never)."""
@@ -80,7 +87,7 @@ class H1Output(asyncio.Protocol):
         writing = self._writing
         if writing is None or writing.began != self._started:
             writing = self._writing = Transfer(self._started, moved, now)
-        pace = self.host.site.limits.write
+        pace = write_pace(self.pace, self.host.site.limits.write)
         is_waiting = self._write_paused or self._lingering
         bound = writing.look(pace, moved, now, is_waiting=is_waiting)
         if bound is not None:
@@ -110,9 +117,15 @@ class H1Output(asyncio.Protocol):
             if not self.is_closed:
                 self.transport.write(data)
 
+    @property
+    def write_chunk(self) -> int:
+        """The most bytes of a body that are handed to the socket before it is asked whether it keeps up."""
+        own = self.pace
+        return (0 if own is None else own.write_chunk) or self.host.site.limits.write_chunk
+
     async def _send_body(self, body: Body, framing: Framing) -> None:
         """Pull ``body`` to its end; raises BodyAborted when it is not as long as the head said."""
-        length, sent, most = framing.length, 0, self.host.site.limits.write_chunk
+        length, sent, most = framing.length, 0, self.write_chunk
         try:
             async for chunk in body:
                 sent += len(chunk)

@@ -21,7 +21,14 @@ from services.edge.protocols.application import MAX_FIELDS, MAX_HEAD_BYTES, Edge
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_output import LINGER_BYTES, LINGER_SECONDS
 from services.edge.protocols.host import Host, Limits
-from services.edge.protocols.pace import Sample, Transfers, look_seconds
+from services.edge.protocols.pace import (
+    Pace,
+    Sample,
+    Transfers,
+    look_seconds,
+    read_pace,
+    write_pace,
+)
 
 CLIENT = H2Settings(
     # Twice what is answered with 431, so that an honest mistake is told and an attack is cut.
@@ -152,11 +159,11 @@ class H2Connection(H2Server):
     def _look_at_exchanges(self, now: float, limits: Limits) -> None:
         """End what comes, or is taken, too slowly."""
         exchanges = self.exchanges
-        for stream, bound in self._reading.look(limits.read, _requests(exchanges), now):
+        for stream, bound in self._reading.look(_requests(exchanges, limits.read), now):
             self.host.reached(f"read_{bound}")
             assert stream.body is not None
             stream.body.fail(HttpError(408, f"the body came too slowly: read_{bound}"))
-        for stream, bound in self._writing.look(limits.write, _answers(exchanges), now):
+        for stream, bound in self._writing.look(_answers(exchanges, limits.write), now):
             self.host.reached(f"write_{bound}")
             stream.reset(CANCEL)
 
@@ -217,14 +224,16 @@ class H2Connection(H2Server):
             reset(self._transport)
 
 
-def _requests(streams: list[ServerStream]) -> Iterator[Sample[ServerStream]]:
+def _requests(streams: list[ServerStream], server: Pace) -> Iterator[Sample[ServerStream]]:
     for stream in streams:
         body = stream.body
         if body is not None and not body.is_ended:
-            yield Sample(stream, stream.began, body.received, body.awaited_by is not None)
+            is_waiting, pace = body.awaited_by is not None, read_pace(stream.pace, server)
+            yield Sample(stream, stream.began, body.received, is_waiting, pace)
 
 
-def _answers(streams: list[ServerStream]) -> Iterator[Sample[ServerStream]]:
+def _answers(streams: list[ServerStream], server: Pace) -> Iterator[Sample[ServerStream]]:
     for stream in streams:
         queued = stream.connection.codec.queued(stream.id)
-        yield Sample(stream, stream.began, stream.sent - queued, queued > 0)
+        pace = write_pace(stream.pace, server)
+        yield Sample(stream, stream.began, stream.sent - queued, queued > 0, pace)

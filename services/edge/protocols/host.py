@@ -13,7 +13,7 @@ from quantum.http.handler import Next
 from quantum.http.message import ConnectionFacts, Request, Response
 from services.edge.protocols.deadlines import Deadlines
 from services.edge.protocols.h1_head import Stamps
-from services.edge.protocols.pace import Pace, look_seconds
+from services.edge.protocols.pace import LOOK_SECONDS, Pace, look_seconds
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,16 @@ class Limits:
     idle: float
     read: Pace = field(default_factory=Pace)
     write: Pace = field(default_factory=Pace)
+    shortest_of_routes: float = LOOK_SECONDS
+    """The shortest of the times that routes set for themselves."""
     write_chunk: int = WRITE_BYTES
     """The most bytes of a body that are handed to the socket before it is asked whether it keeps up."""
 
     @cached_property
     def look(self) -> float:
         """Seconds between two looks at a connection whose requests are under way."""
-        return look_seconds(min(self.read.shortest, self.write.shortest))
+        shortest = min(self.read.shortest, self.write.shortest, self.shortest_of_routes)
+        return look_seconds(shortest)
 
 
 @dataclass(frozen=True)

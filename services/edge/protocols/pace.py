@@ -8,7 +8,7 @@ for counts against it: a handler that takes its time is not the client's fault.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 LOOK_SECONDS = 10.0
@@ -36,6 +36,29 @@ class Pace:
     def shortest(self) -> float:
         """The shortest of the times, LOOK_SECONDS when there is none."""
         return min(n if n > 0 else LOOK_SECONDS for n in (self.idle, self.whole))
+
+    def over(self, server: Pace) -> Pace:
+        """Return these bounds of a route where they are set, and those of its server where they are 0."""
+        return Pace(self.idle or server.idle, self.whole or server.whole, self.rate or server.rate)
+
+
+@dataclass(frozen=True)
+class RoutePace:
+    """What a route asks of its clients instead of what its server does (``Request.pace``)."""
+
+    read: Pace = field(default_factory=Pace)
+    write: Pace = field(default_factory=Pace)
+    write_chunk: int = 0
+
+
+def read_pace(own: RoutePace | None, server: Pace) -> Pace:
+    """Return the bounds for a request body."""
+    return server if own is None else own.read.over(server)
+
+
+def write_pace(own: RoutePace | None, server: Pace) -> Pace:
+    """Return the bounds for an answer."""
+    return server if own is None else own.write.over(server)
 
 
 class Transfer:
@@ -81,6 +104,7 @@ class Sample(NamedTuple, Generic[K]):
     began: float
     moved: int
     is_waiting: bool
+    pace: Pace
 
 
 class Transfers(Generic[K]):
@@ -91,11 +115,11 @@ class Transfers(Generic[K]):
     def __init__(self) -> None:
         self._known: dict[K, Transfer] = {}
 
-    def look(self, pace: Pace, samples: Iterable[Sample[K]], now: float) -> list[tuple[K, Bound]]:
+    def look(self, samples: Iterable[Sample[K]], now: float) -> list[tuple[K, Bound]]:
         """Return the key of each transfer that broke a bound, and which; forget those not in ``samples``."""
         known, self._known = self._known, {}
         broke: list[tuple[K, Bound]] = []
-        for key, began, moved, is_waiting in samples:
+        for key, began, moved, is_waiting, pace in samples:
             transfer = known.get(key)
             if transfer is None:
                 transfer = Transfer(began, moved, now, is_waiting=is_waiting)

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -113,24 +113,27 @@ class Edge:
         self.tls_port = free_port()
         self._clients: list[Client] = []
 
-    async def serve(self, answer: Answer | None = None, **server: Any) -> None:
-        """Serve ``answer`` as the proxy's handler (a static text when None) on both ports."""
-        handle = (
+    async def serve(
+        self, answer: Answer | None = None, before: Sequence[dict[str, Any]] = (), **server: Any
+    ) -> None:
+        """Serve ``answer`` as the proxy's handler (a static text when None) on both ports, behind ``before``."""
+        last = (
             {"handler": "static_response", "body": "hello"}
             if answer is None
             else {"handler": "reverse_proxy", "upstreams": [{"dial": "127.0.0.1:9"}]}
         )
+        handle = [*before, last]
         await self.apply(
             {
                 "plain": {
                     "listen": [f"127.0.0.1:{self.port}"],
-                    "routes": [{"handle": [handle]}],
+                    "routes": [{"handle": handle}],
                     "automatic_https": {"disable_redirects": True},
                     **server,
                 },
                 "secure": {
                     "listen": [f"127.0.0.1:{self.tls_port}"],
-                    "routes": [{"handle": [handle]}],
+                    "routes": [{"handle": handle}],
                     "tls_connection_policies": [{}],
                     "automatic_https": {"disable_redirects": True},
                     **server,

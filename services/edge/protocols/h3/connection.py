@@ -24,7 +24,14 @@ from services.edge.protocols.h3.codec import H3Codec, H3Failure
 from services.edge.protocols.h3.datagrams import Address, DatagramSocket
 from services.edge.protocols.h3.quic import MAX_STREAMS, EdgeQuicConnection, QuicCertificate
 from services.edge.protocols.h3.stream import H3Exchange
-from services.edge.protocols.pace import LOOK_SECONDS, Pace, Sample, Transfers
+from services.edge.protocols.pace import (
+    LOOK_SECONDS,
+    Pace,
+    Sample,
+    Transfers,
+    read_pace,
+    write_pace,
+)
 
 RESETS = (100, 10)
 """Burst and rate per second of requests a client may cut before its connection is closed."""
@@ -390,24 +397,18 @@ class H3ServerConnection:
     def _look_at_exchanges(self, now: float, read: Pace, write: Pace) -> None:
         """End what comes, or is taken, too slowly."""
         exchanges = [e for e in self.exchanges.values() if not e.is_tunnel]
-        for exchange, bound in self._reading.look(read, self._requests(exchanges), now):
+        for exchange, bound in self._reading.look(_requests(exchanges, read), now):
             self._endpoint.reached(f"read_{bound}")
             assert exchange.body is not None
             exchange.body.fail(HttpError(408, f"the body came too slowly: read_{bound}"))
-        for exchange, bound in self._writing.look(write, self._answers(exchanges), now):
+        for exchange, bound in self._writing.look(self._answers(exchanges, write), now):
             self._endpoint.reached(f"write_{bound}")
             exchange.too_slow()
 
-    def _requests(self, exchanges: list[H3Exchange]) -> Iterator[Sample[H3Exchange]]:
+    def _answers(self, exchanges: list[H3Exchange], server: Pace) -> Iterator[Sample[H3Exchange]]:
         for exchange in exchanges:
-            body = exchange.body
-            if body is not None and not body.is_ended:
-                yield Sample(exchange, exchange.began, body.received, body.awaited_by is not None)
-
-    def _answers(self, exchanges: list[H3Exchange]) -> Iterator[Sample[H3Exchange]]:
-        for exchange in exchanges:
-            unsent = self.quic.unsent(exchange.id)
-            yield Sample(exchange, exchange.began, exchange.sent - unsent, unsent > 0)
+            unsent, pace = self.quic.unsent(exchange.id), write_pace(exchange.pace, server)
+            yield Sample(exchange, exchange.began, exchange.sent - unsent, unsent > 0, pace)
 
     # The end.
 
@@ -436,3 +437,11 @@ class H3ServerConnection:
         for exchange in list(self.exchanges.values()):
             exchange.response_unwanted()
         self.wake()
+
+
+def _requests(exchanges: list[H3Exchange], server: Pace) -> Iterator[Sample[H3Exchange]]:
+    for exchange in exchanges:
+        body = exchange.body
+        if body is not None and not body.is_ended:
+            is_waiting, pace = body.awaited_by is not None, read_pace(exchange.pace, server)
+            yield Sample(exchange, exchange.began, body.received, is_waiting, pace)

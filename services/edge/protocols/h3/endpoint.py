@@ -37,7 +37,7 @@ from services.edge.protocols.h3.quic import (
     Tickets,
     quic_configuration,
 )
-from services.edge.protocols.pace import Pace, look_seconds
+from services.edge.protocols.pace import LOOK_SECONDS, Pace
 
 HALF_OPEN_LIMIT = 256
 """Unfinished handshakes from which newcomers must prove their address first."""
@@ -60,11 +60,8 @@ class H3Settings:
     allows_early: bool = True
     read: Pace = field(default_factory=Pace)
     write: Pace = field(default_factory=Pace)
-
-    @property
-    def look(self) -> float:
-        """Seconds between two looks at every connection."""
-        return look_seconds(min(self.read.shortest, self.write.shortest))
+    look: float = LOOK_SECONDS
+    """Seconds between two looks at every connection."""
 
 
 class H3Host(Protocol):

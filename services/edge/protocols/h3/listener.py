@@ -84,6 +84,7 @@ class H3Listener:
             allows_early=quic is not None and quic.allows_early,
             read=limits.read,
             write=limits.write,
+            look=limits.look,
         )
 
     def find_certificate(self, name: str, local_ip: str) -> QuicCertificate | None:

@@ -7,7 +7,7 @@ wait while too many are unacknowledged: aioquic would buffer without end.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from aioquic.h3.connection import ErrorCode
@@ -21,6 +21,7 @@ from quantum.replies import Carried, carry
 
 if TYPE_CHECKING:
     from services.edge.protocols.h3.connection import H3ServerConnection
+    from services.edge.protocols.pace import RoutePace
 
 SEND_HIGH_WATER = 256 * 1024
 """Unacknowledged bytes at which a writer waits: what a path of 20 ms and 100 Mbit/s holds in flight."""
@@ -33,7 +34,7 @@ class H3Exchange:
 
     __slots__ = (
         "_application", "_connection", "_drained", "_fields", "_is_cut", "_is_ended", "_is_head_sent",
-        "began", "body", "id", "is_tunnel", "sent", "task", "was_told_to_stop",
+        "_request", "began", "body", "id", "is_tunnel", "sent", "task", "was_told_to_stop",
     )  # fmt: skip
 
     def __init__(self, connection: H3ServerConnection, stream_id: int, fields: list[Field]) -> None:
@@ -43,6 +44,7 @@ class H3Exchange:
         self._connection = connection
         self._application = connection.application
         self._fields = fields
+        self._request: Request | None = None
         self.is_tunnel = False
         self.began = connection.loop.time()
         self.sent = 0
@@ -53,6 +55,11 @@ class H3Exchange:
         self._is_cut = False
         self.was_told_to_stop = False
         """Whether the client was asked to send no more of its request."""
+
+    @property
+    def pace(self) -> RoutePace | None:
+        """What its route set for itself."""
+        return None if self._request is None else cast("RoutePace | None", self._request.pace)
 
     # What the connection tells.
 
@@ -128,6 +135,7 @@ class H3Exchange:
             try:
                 fields, self._fields = self._fields, []  # the request has what it needs of them
                 request, handle = application.accept(fields, body)
+                self._request = request
                 request.informational = self._inform
                 response = await handle(request)
             except HttpError as error:

@@ -118,6 +118,36 @@ async def test_an_upload_that_only_drips_is_408(edge: Edge, dial: Dial, limit, b
     assert counted(edge) == {limit: 3}
 
 
+async def test_a_route_may_be_less_patient_than_its_server(edge: Edge, dial: Dial) -> None:
+    second = 1_000_000_000
+    timeouts = {
+        "handler": "timeouts",
+        "read_timeout": second, "read_min_rate": 100_000,
+        "write_timeout": second, "write_min_rate": 1_000_000_000,
+    }  # fmt: skip
+    await edge.serve(answer, [timeouts], protocols=ALL)
+    async with asyncio.timeout(PATIENCE):
+        told = await asyncio.gather(upload_h1(edge), upload_h2(dial), upload_h3(edge))
+        _, *codes = await asyncio.gather(download_h1(edge), download_h2(dial), download_h3(edge))
+    assert told == [408, 408, 408]
+    assert codes == [h2.CANCEL, h3.REQUEST_CANCELLED]
+    assert counted(edge) == {"read_rate": 3, "write_rate": 3}
+
+
+async def test_a_route_may_be_more_patient_than_its_server(edge: Edge, dial: Dial) -> None:
+    timeouts = {"handler": "timeouts", "read_timeout": -1}
+    await edge.serve(answer, [timeouts], protocols=ALL, read_idle_timeout="500ms")
+    peer = await dial()
+    peer.send(h2.headers(1, path(h2.POST, b"/read"), h2.END_HEADERS), h2.data(1, b"x"))
+    reading = asyncio.ensure_future(peer.until(lambda f: f.kind == h2.DATA))
+    await asyncio.wait([reading], timeout=2.5)  # five times what the server allows
+    assert not reading.done()
+    peer.send(h2.data(1, b"", h2.END_STREAM))
+    await reading
+    assert peer.body(1) == b"1"
+    assert counted(edge) == {}
+
+
 async def test_an_upload_that_keeps_the_rate_is_taken(edge: Edge, dial: Dial) -> None:
     await edge.serve(answer, protocols=ALL, read_idle_timeout="1s", read_min_rate=50)
     peer = await dial()

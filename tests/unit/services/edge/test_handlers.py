@@ -9,11 +9,12 @@ from quantum.http.body import StreamBody, read_all
 from quantum.http.headers import Headers
 from quantum.http.message import Response
 from quantum.testing.routing import compile_routes, make_request
+from services.edge.bodies.modules import MODULES as BODIES
 from services.edge.modules import MODULES
 
 
 def chain(*handlers, rooms=None, errors=None):
-    return compile_routes(MODULES, [{"handle": list(handlers)}], errors, rooms)
+    return compile_routes([*MODULES, *BODIES], [{"handle": list(handlers)}], errors, rooms)
 
 
 async def ask(*handlers, request=None, rooms=None, errors=None):

@@ -10,7 +10,16 @@ from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1 import H1Connection
 from services.edge.protocols.h1_head import Stamps
 from services.edge.protocols.host import Limits, Site
-from services.edge.protocols.pace import Pace, Sample, Transfer, Transfers, look_seconds
+from services.edge.protocols.pace import (
+    Pace,
+    RoutePace,
+    Sample,
+    Transfer,
+    Transfers,
+    look_seconds,
+    read_pace,
+    write_pace,
+)
 
 
 def looks(pace: Pace, seen: list[tuple[int, bool]], every: float = 1.0) -> list[str | None]:
@@ -58,10 +67,22 @@ def test_negative_bounds_are_none() -> None:
 def test_transfers_are_judged_one_by_one_and_forgotten_with_their_stream() -> None:
     transfers: Transfers[str] = Transfers()
     pace = Pace(idle=1)
-    assert transfers.look(pace, [Sample("a", 0, 1, True), Sample("b", 0, 1, True)], 0) == []
-    both = [Sample("a", 0, 2, True), Sample("b", 0, 1, True)]
-    assert transfers.look(pace, both, 1.5) == [("b", "idle")]
-    assert transfers.look(pace, both, 1.6) == []  # b is looked at anew
+    first = [Sample("a", 0, 1, True, pace), Sample("b", 0, 1, True, pace)]
+    assert transfers.look(first, 0) == []
+    both = [Sample("a", 0, 2, True, pace), Sample("b", 0, 1, True, pace)]
+    assert transfers.look(both, 1.5) == [("b", "idle")]
+    assert transfers.look(both, 1.6) == []  # b is looked at anew
+
+
+def test_a_route_has_its_own_bounds_and_the_servers_where_it_sets_none() -> None:
+    server = Pace(idle=60, whole=600, rate=7)
+    assert write_pace(RoutePace(write=Pace(idle=1)), server) == Pace(1, 600, 7)
+    assert read_pace(RoutePace(read=Pace(idle=-1, rate=9)), server) == Pace(-1, 600, 9)
+    assert read_pace(None, server) is write_pace(None, server) is server
+
+
+def test_connections_look_as_often_as_a_route_asks() -> None:
+    assert Limits(1, 1, 1, shortest_of_routes=3.0).look == 1.5
 
 
 @pytest.mark.parametrize(("limit", "seconds"), [(60, 10), (8, 4), (0.2, 0.5), (0, 10), (-1, 10)])

@@ -11,7 +11,7 @@ from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.http.placeholders import compile_template
 from quantum.modules.lifetime import Provision
-from services.edge.handlers.config import RequestBodyConfig
+from services.edge.bodies.config import RequestBodyConfig
 
 
 class BoundedBody:
