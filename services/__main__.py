@@ -20,6 +20,8 @@ COMMANDS = {
     "reload": "load a configuration into a running process",
     "stop": "stop a running process",
     "sync": "keep a folder the same as a share",
+    "trust": "let this machine trust the root of a local authority",
+    "untrust": "trust it no more",
     "hash-password": "hash a password for basic authentication",
     "list-modules": "list the modules a configuration can name",
     "version": "print the version",
