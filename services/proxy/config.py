@@ -1,8 +1,4 @@
-"""The configuration of ``reverse_proxy``, field by field Caddy's.
-
-A field that Caddy has and that nothing here obeys yet is refused when it is set: a proxy that
-silently ignores what it was told is worse than one that does not start.
-"""
+"""The configuration of ``reverse_proxy``, field by field Caddy's."""
 
 from __future__ import annotations
 
@@ -28,13 +24,20 @@ from quantum.modules.header_ops import (
     ResponseRequirement,
 )
 from services.proxy.judging.config import HealthChecks, dial_address
-from services.proxy.transports.config import PartlyBuilt
 
 
 def _network(text: str) -> str:
     if text != "private_ranges":
         ipaddress.ip_network(text, strict=False)
     return text
+
+
+def _no_breaker(value: Any) -> None:
+    if value:
+        raise ValueError(
+            "a place for plugins of Caddy, which brings none: the breaker here is set by"
+            ' "health_checks": {"circuit_breaker": {}}'
+        )
 
 
 def _dial(text: str) -> str:
@@ -130,13 +133,11 @@ BUFFER_ALL = -1
 """``request_buffers`` and ``response_buffers``: the whole body, however long."""
 
 
-class ReverseProxyConfig(PartlyBuilt):
+class ReverseProxyConfig(StrictModel):
     """``http.handlers.reverse_proxy``."""
 
-    unbuilt = frozenset({"circuit_breaker", "verbose_logs"})
-
     transport: InlineModule("http.reverse_proxy.transport") | None = None  # type: ignore[valid-type]
-    circuit_breaker: Any = None
+    circuit_breaker: Annotated[Any, BeforeValidator(_no_breaker)] = None
     load_balancing: LoadBalancing = Field(default_factory=LoadBalancing)
     health_checks: HealthChecks = Field(default_factory=HealthChecks)
     upstreams: list[UpstreamConfig] = Field(default_factory=list)

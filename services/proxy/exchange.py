@@ -65,8 +65,11 @@ class Outgoing:
         """Whether the whole request can be sent again."""
         return not self.is_begun
 
-    def encode(self) -> bytes:
-        """Return the head, with a body in memory behind it. HttpError 400: it cannot be a request."""
+    def encode(self, *, asks_first: bool = False) -> bytes:
+        """Return the head, with a body in memory behind it. HttpError 400: it cannot be a request.
+
+        ``asks_first``: the body is sent when the upstream asks for it.
+        """
         request, body, fields = self.request, self.body, self.headers.fields
         host = request.authority.encode("latin-1", "replace") if self.host is None else self.host
         target = request.target if self.target is None else self.target
@@ -82,6 +85,8 @@ class Outgoing:
             raise HttpError(400, f"request cannot be forwarded: {error}") from None
         if body or self.method in _ALWAYS_SIZED:
             parts.append(_framing(body))
+        if asks_first:
+            parts.append(b"\r\nExpect: 100-continue")
         parts.append(b"\r\n\r\n")
         if body.__class__ is bytes:
             parts.append(body)
@@ -117,10 +122,12 @@ def _send(
 ) -> Reply[Response]:
     """Send the request, or begin to; return the answer to come."""
     body = outgoing.body
-    is_chunked = not isinstance(body, bytes) and body.length is None
-    return begin(
-        lease, connection, outgoing, senders, outgoing.encode(), _CHUNKED if is_chunked else None
-    )
+    if isinstance(body, bytes):
+        return begin(lease, connection, outgoing, senders, outgoing.encode(), None)
+    asks_first = connection.asks_first and b"expect" in outgoing.headers
+    head = outgoing.encode(asks_first=asks_first)
+    framing = _CHUNKED if body.length is None else None
+    return begin(lease, connection, outgoing, senders, head, framing, asks_first=asks_first)
 
 
 Framing = tuple[Callable[[bytes], bytes], Callable[[Iterable[Field]], bytes]]
@@ -173,6 +180,8 @@ def begin(
     senders: TaskSet,
     head: bytes,
     framing: Framing | None,
+    *,
+    asks_first: bool = False,
 ) -> Reply[Response]:
     """Send ``head``, which has a body in memory behind it; let a task send a streamed one."""
     timeout = 0.0
@@ -185,14 +194,19 @@ def begin(
     if not isinstance(body, bytes):
         outgoing.is_begun = True
         connection.sending(True)
-        lease.sender = senders.start(_send_body(connection, body, framing), "request_body")
+        sending = _send_body(connection, body, framing, asks_first=asks_first)
+        lease.sender = senders.start(sending, "request_body")
     return answer
 
 
-async def _send_body(connection: Connection, body: Body, framing: Framing | None) -> None:
+async def _send_body(
+    connection: Connection, body: Body, framing: Framing | None, *, asks_first: bool
+) -> None:
     """Send a streamed body as the upstream takes it; its failure is the exchange's."""
     length, sent = body.length, 0
     try:
+        if asks_first and not await connection.go_ahead():
+            return
         async for chunk in body:
             sent += len(chunk)
             if length is not None and sent > length:

@@ -24,6 +24,7 @@ from services.proxy.selection.policies import SET_COOKIE_VAR, Policy, RandomPick
 from services.proxy.stages.candidates import make_candidates
 from services.proxy.stages.queueing import Queue
 from services.proxy.stages.stages import make_stages
+from services.proxy.stages.verbose import tell
 from services.proxy.standing import Standings
 from services.proxy.transports.config import HttpTransportConfig
 from services.proxy.transports.failure import Stage, UpstreamFailed
@@ -203,6 +204,8 @@ class ReverseProxy:
         """Make the upstream's answer ours, or hand it back to routes."""
         stages = self._stages
         assert stages is not None
+        if stages.is_verbose:
+            tell(self._log, member.address, outgoing.request, response, took)
         await stages.buffer(response)
         rule = stages.rule_of(response)
         if rule is None:

@@ -237,6 +237,9 @@ def _read_expect(head: RequestHead, framing: _Framing, value: bytes) -> None:
     if value.lower() != b"100-continue":
         raise HttpError(417, "unknown expectation")
     head.expects_continue = True
+    head.fields.append(
+        (b"expect", b"100-continue")
+    )  # answered here; a proxy may ask its upstream, too
 
 
 def _read_te(head: RequestHead, framing: _Framing, value: bytes) -> None:

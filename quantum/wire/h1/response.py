@@ -139,12 +139,12 @@ class ResponseReader:
     ``chunks`` (body bytes not yet taken; the caller empties it), ``is_complete`` with ``trailers``.
     ``fields`` are the end-to-end ones; of a 101 ``upgrade`` is among them. ``keep_alive`` says
     whether another request may follow on this connection once the response is complete.
-    ``upgraded`` holds the bytes that came behind a 101; from then on nothing may be fed.
+    ``continued``: a 100 has come. ``upgraded`` holds the bytes that came behind a 101; from then on nothing may be fed.
     """
 
     __slots__ = (
         "_buffer", "_chunked", "_count", "_is_head", "_left", "_max_head_bytes", "_wants_upgrade",
-        "chunks", "excess", "fields", "has_head", "informational", "is_complete", "keep_alive",
+        "chunks", "continued", "excess", "fields", "has_head", "informational", "is_complete", "keep_alive",
         "length", "status", "trailers", "until_close", "upgraded",
     )  # fmt: skip
 
@@ -173,6 +173,7 @@ class ResponseReader:
         self.chunks: list[bytes] = []
         self.upgraded: bytes | None = None
         self.has_head = self.is_complete = self.keep_alive = self.until_close = False
+        self.continued = False
 
     @property
     def has_bytes(self) -> bool:
@@ -305,7 +306,9 @@ class ResponseReader:
         self._count += 1
         if self._count > MAX_INFORMATIONAL:
             raise BadResponse(f"more than {MAX_INFORMATIONAL} informational responses")
-        if status != 100:  # 100 answers Expect, which the proxy never passes on
+        if status == 100:  # it answers Expect, and is for who asked: us
+            self.continued = True
+        else:
             self.informational.append((status, self.fields))
 
     # The body.

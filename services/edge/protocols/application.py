@@ -275,6 +275,7 @@ def _sort(fields: Fields) -> tuple[dict[bytes, bytes], list[Field], list[bytes],
             if value.lower() != b"100-continue":
                 raise HttpError(417, "unknown expectation")
             expects = True
+            own.append((b"expect", b"100-continue"))
     return pseudo, own, cookies, expects
 
 

@@ -19,7 +19,8 @@ from services.proxy.upstreams import Member
 def make_stages(config: ReverseProxyConfig) -> Stages | None:
     """Return the stages that ``config`` asks for, None when there are none."""
     wanted = (
-        config.border, config.request_buffers, config.response_buffers, config.load_balancing.retry_on
+        config.border, config.request_buffers, config.response_buffers, config.load_balancing.retry_on,
+        config.verbose_logs,
     )  # fmt: skip
     return Stages(config) if any(wanted) else None
 
@@ -28,6 +29,8 @@ class Stages:
     """Compiled once."""
 
     def __init__(self, config: ReverseProxyConfig) -> None:
+        self.is_verbose = config.verbose_logs
+        """Whether each answer is to be logged."""
         self._request_buffers = config.request_buffers
         self._response_buffers = config.response_buffers
         self._rules = [_Rule(rule) for rule in config.handle_response]

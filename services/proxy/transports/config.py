@@ -1,37 +1,17 @@
-"""The configurations of the transports: how upstreams are reached.
-
-A field that Caddy has and that nothing here obeys yet is refused when it is set: a proxy that
-silently ignores what it was told is worse than one that does not start.
-"""
+"""The configurations of the transports: how upstreams are reached."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from quantum.config.curves import check_curves
-from quantum.config.model import StrictModel, path_of
+from quantum.config.model import StrictModel
 from quantum.config.units import Duration, NetworkAddress
-from quantum.errors import ConfigError
 from quantum.modules.trust import InlineCertificate, TrustPool
 from services.proxy.discovery.config import ResolverConfig
-
-
-class PartlyBuilt(StrictModel):
-    """A model some of whose fields are known to Caddy and not obeyed here yet."""
-
-    unbuilt: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unbuilt(cls, value: Any) -> Any:
-        for key, given in value.items() if isinstance(value, dict) else ():
-            if key.lower() in cls.unbuilt and given not in (None, False, 0, "", [], {}):
-                place = f"{path_of(value)}.{key}".lstrip(".")
-                raise ConfigError(place, f"known to Caddy, not built here yet: {place}")
-        return value
 
 
 def _local_address(text: str) -> str:
@@ -117,14 +97,14 @@ class UpstreamTls(StrictModel):
         return self
 
 
-class HttpTransportConfig(PartlyBuilt):
+class HttpTransportConfig(StrictModel):
     """``http.reverse_proxy.transport.http``: how upstreams are reached.
 
     ``versions`` over TLS are settled by ALPN; without TLS ``h2c`` means HTTP/2 from the first byte.
+    ``expect_continue_timeout``: how long an HTTP/1.1 upstream is asked first whether it wants a body whose client
+    sent ``Expect: 100-continue``; 0 sends it at once.
     ``compression``: bodies pass as they are, whatever it says; an Accept-Encoding is never invented.
     """
-
-    unbuilt = frozenset({"expect_continue_timeout"})
 
     resolver: ResolverConfig | None = None
     tls: UpstreamTls | None = None
@@ -137,7 +117,7 @@ class HttpTransportConfig(PartlyBuilt):
     dial_timeout: Duration = Field(default=3.0, gt=0)
     dial_fallback_delay: Duration = 0.3
     response_header_timeout: Duration = Field(default=0.0, ge=0)
-    expect_continue_timeout: Duration = 0.0
+    expect_continue_timeout: Duration = Field(default=0.0, ge=0)
     max_response_header_size: int = Field(default=10 * 1024 * 1024, ge=0)
     write_buffer_size: int = Field(default=4096, ge=0)
     read_buffer_size: int = Field(default=4096, ge=0)

@@ -32,6 +32,8 @@ class Limits:
     header_timeout: float = 0.0
     read_timeout: float = 0.0
     write_timeout: float = 0.0
+    continue_timeout: float = 0.0
+    """How long a body waits for a 100 (Continue); 0: it does not ask."""
 
 
 OnClose = Callable[["Connection"], None]
@@ -44,7 +46,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answered", "_body", "_drained", "_early", "_heard", "_limits", "_loop", "_lost",
+        "_answered", "_asked", "_body", "_drained", "_early", "_heard", "_limits", "_loop", "_lost",
         "_on_close", "_on_end", "_paused", "_reader", "_sending", "_serial", "_timer", "_waiter",
         "idle_since", "is_fit", "stream", "transport",
     )  # fmt: skip
@@ -68,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._early: SendInformational | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._asked: asyncio.Future[None] | None = None
         self._paused = False
         self._sending = False
         self._answered = True
@@ -119,6 +122,24 @@ class Connection(asyncio.Protocol):
     def sending(self, is_under_way: bool) -> None:
         """Say that the request's body is still being sent: until it is, nobody else may send."""
         self._sending = is_under_way
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether the upstream is asked before a body is sent, where the client does so, too."""
+        return self._limits.continue_timeout > 0
+
+    async def go_ahead(self) -> bool:
+        """Wait until the upstream asks for the body (RFC 9110 §10.1.1); False when it has answered without it."""
+        reader = self._reader
+        if not (self._answered or reader.continued or reader.has_head):
+            asked = self._asked = self._loop.create_future()
+            timer = self._loop.call_later(self._limits.continue_timeout, _let, asked)
+            try:
+                await asked
+            finally:
+                timer.cancel()
+                self._asked = None
+        return not (self._answered or reader.has_head)
 
     @property
     def is_answered(self) -> bool:
@@ -200,6 +221,8 @@ class Connection(asyncio.Protocol):
             return
         if reader.informational:
             self._pass_informational()
+        if self._asked is not None and (reader.continued or reader.has_head):
+            _let(self._asked)
         if self._body is not None:
             self._go_on(self._body)
         elif reader.has_head:
@@ -246,8 +269,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Let writers go on."""
         self._paused = False
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        if self._drained is not None:
+            _let(self._drained)
 
     # The answer.
 
@@ -382,3 +405,8 @@ class Connection(asyncio.Protocol):
     def _abandoned(self, serial: int) -> None:
         if serial == self._serial and not self._answered:
             self.fail(UpstreamFailed(Stage.SENT, "the client stopped reading"))
+
+
+def _let(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -107,6 +107,7 @@ class HttpTransport:
             header_timeout=config.response_header_timeout,
             read_timeout=config.read_timeout,
             write_timeout=config.write_timeout,
+            continue_timeout=config.expect_continue_timeout,
         )
         self._quic: QuicDialler | None = None
         if versions == {"3"}:

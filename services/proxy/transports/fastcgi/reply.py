@@ -37,6 +37,8 @@ Report = Callable[[int, bytes], None]
 class ReplyReader:
     """The state of the answer being read; see ResponseReader for what its attributes mean."""
 
+    continued = False
+    """Nobody is asked first here."""
     __slots__ = (
         "_buffer", "_is_head", "_keeps", "_left", "_max_head_bytes", "_records", "_report", "_stderr",
         "chunks", "excess", "fields", "has_bytes", "has_head", "informational", "is_complete",

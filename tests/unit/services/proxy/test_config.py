@@ -32,24 +32,16 @@ def test_the_defaults_are_caddys():
     assert config.load_balancing.interval == 0.25
 
 
-@pytest.mark.parametrize(
-    ("fields", "place"),
-    [
-        ({"Verbose_Logs": True}, "here.Verbose_Logs"),
-        (
-            {"transport": {"protocol": "http", "expect_continue_timeout": "1s"}},
-            "here.transport.expect_continue_timeout",
-        ),
-    ],
-)
-def test_what_is_not_built_yet_is_refused_when_it_is_set(fields, place):
+def test_a_breaker_of_a_plugin_is_refused_with_the_place_of_ours():
     with pytest.raises(ConfigError) as caught:
-        parse(**fields)
-    assert str(caught.value) == f"{place}: known to Caddy, not built here yet: {place}"
+        parse(circuit_breaker={"type": "simple"})
+    assert caught.value.path == "here.circuit_breaker"
+    assert '"health_checks": {"circuit_breaker"' in str(caught.value)
 
 
-def test_what_is_not_built_yet_may_be_switched_off():
-    assert parse(verbose_logs=False, dynamic_upstreams=None).request_buffers == 0
+def test_what_says_nothing_may_be_there():
+    config = parse(circuit_breaker=None, verbose_logs=False, dynamic_upstreams=None)
+    assert config.request_buffers == 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from quantum.errors import BodyAborted, HttpError
 from quantum.hop.handed_back import HandedBack, Note, decode_note
@@ -172,3 +173,39 @@ def test_a_note_survives_the_journey(fields):
     note = Note(3, fields, {"http.x": "ü"})
     assert decode_note(note.encode()) == note
     assert HandedBack(200, Headers(), b"", note).note.rule == 3
+
+
+async def test_verbose_logs_tell_each_step_and_no_secret(bench, ask):
+    with capture_logs() as logs:
+        await bench.use(upstreams=TWO[:1], verbose_logs=True)
+        task = await bench.start(ask())
+        wire = bench.wires[0]
+        await wire.answer(
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: s=secret\r\nContent-Length: 6\r\n\r\nabc"
+        )
+        response = await task
+        assert await anext(response.body) == b"abc"
+        await wire.answer(b"def")
+        assert [chunk async for chunk in response.body] == [b"def"]
+    events = [log for log in logs if log["event"].startswith("upstream_")]
+    assert [e["event"] for e in events] == [
+        "upstream_answered", "upstream_body_passed", "upstream_body_passed", "upstream_body_ended",
+    ]  # fmt: skip
+    assert {e["log_level"] for e in events} == {"debug"}
+    assert {e["upstream"] for e in events} == {"up1:80"}
+    assert (events[0]["status"], events[-1]["bytes"]) == (200, 6)
+    assert "secret" not in repr(logs)
+
+
+async def test_verbose_logs_tell_of_a_body_that_breaks_off(bench, ask):
+    with capture_logs() as logs:
+        await bench.use(upstreams=TWO[:1], verbose_logs=True)
+        task = await bench.start(ask())
+        await bench.wires[0].answer(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+        response = await task
+        assert await anext(response.body) == b"abc"
+        response.body._body.fail(BodyAborted("gone"))
+        with pytest.raises(BodyAborted):
+            await anext(response.body)
+    assert logs[-1]["event"] == "upstream_body_broke_off"
+    assert (logs[-1]["bytes"], logs[-1]["reason"]) == (3, "gone")
