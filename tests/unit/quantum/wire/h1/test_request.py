@@ -237,12 +237,17 @@ def test_framing_fields_are_not_among_the_fields() -> None:
     parsed = parse_head(
         head(
             "POST / HTTP/1.1", "Content-Length: 5", "Connection: keep-alive, X-Hop", "X-Hop: 1",
-            "Keep-Alive: timeout=5", "Expect: 100-continue", "X-End: 2", "Proxy-Connection: close",
+            "Keep-Alive: timeout=5", "X-End: 2", "Proxy-Connection: close",
         )
     )  # fmt: skip
     assert parsed.fields == [(b"x-end", b"2")]
     assert parsed.length == 5
+
+
+def test_an_expectation_is_known_and_passed_on_for_who_asks_an_upstream_first() -> None:
+    parsed = parse_head(head("POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-Continue"))
     assert parsed.expects_continue
+    assert parsed.fields == [(b"expect", b"100-continue")]
 
 
 # Connections (§9), expectations, upgrades.
