@@ -25,7 +25,10 @@ from services.certs.ondemand.managed import ManagedCertificates
 from services.certs.ondemand.permission import Gate, PermissionDenied
 from services.certs.plans import Plan, Plans
 from services.certs.renewal import is_due, retry_delay
+from services.certs.suggestions import Suggestions
 
+LATE_RATIO = 1 / 20
+"""The share of a lifetime at which a certificate is renewed whatever was suggested (certmagic's)."""
 MAX_REFUSED = 1024
 """Names remembered that were asked for and not permitted: a coming revision may bring them, and
 strangers' guesses must not fill the memory."""
@@ -64,6 +67,7 @@ class CertificateBook:
         self._gate = Gate()
         self._announcements = Announcements(context, self._tasks)
         self._managed = ManagedCertificates(context.clock)
+        self._suggestions = Suggestions(context.clock)
         self._issued = Counter(
             "quantum_certs_issuances_total",
             "Attempts to obtain a certificate",
@@ -153,7 +157,9 @@ class CertificateBook:
             self._tell_all(material)
         for name, material in list(self._held.items()):
             plan = arrangement.plans.plan_for(name)
-            if _is_stale(material, plan, now) and self._may_try(name, now):
+            self._ask_when(name, material, plan)
+            moment = self._suggestions.moment(name, material)
+            if _is_stale(material, plan, now, moment) and self._may_try(name, now):
                 if arrangement.permitted.resolve(name) is not None:
                     self._start(name, plan)
                 else:
@@ -317,7 +323,13 @@ class CertificateBook:
                 return await issuer.issue(name, plan.key_type, key)
         return await issuer.issue(name, plan.key_type)
 
+    def _ask_when(self, name: str, material: Material, plan: Plan) -> None:
+        issuers = [issuer for issuer in plan.issuers if issuer.key == material.issuer]
+        if issuers and self._suggestions.is_due(name, material):
+            self._tasks.start(self._suggestions.ask(name, material, issuers[0]), "suggestion")
+
     def _drop(self, name: str) -> None:
+        self._suggestions.forget(name)
         self._held.pop(name, None)
         self._failures.pop(name, None)
         self._announcements.forget(name)
@@ -342,9 +354,22 @@ def _is_signed_by(material: Material, plan: Plan) -> bool:
     return any(issuer.key == material.issuer for issuer in plan.issuers)
 
 
-def _is_stale(material: Material, plan: Plan, now: datetime.datetime) -> bool:
-    due = is_due(now, material.not_before, material.not_after, plan.ratio)
-    return due or not _is_signed_by(material, plan)
+def _is_stale(
+    material: Material,
+    plan: Plan,
+    now: datetime.datetime,
+    suggested: datetime.datetime | None = None,
+) -> bool:
+    """Whether to renew: when the authority would like it, else by the plan's share of the lifetime.
+
+    A suggestion cannot make it later than the last twentieth.
+    """
+    if not _is_signed_by(material, plan):
+        return True
+    if suggested is not None:
+        late = is_due(now, material.not_before, material.not_after, LATE_RATIO)
+        return late or now >= suggested
+    return is_due(now, material.not_before, material.not_after, plan.ratio)
 
 
 def _place_of(name: str, arrangement: Arrangement) -> tuple[str | None, Plan]:

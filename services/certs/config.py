@@ -40,7 +40,7 @@ class AutomationPolicy(StrictModel):
     get_certificate: list[InlineModule("tls.get_certificate")] = Field(default_factory=list)  # type: ignore[valid-type]
     key_type: KeyType = "p256"
     renewal_window_ratio: float = 1 / 3
-    disable_ocsp_stapling: bool = False
+    disable_ocsp_stapling: bool = False  # obeyed either way: nothing is stapled
     must_staple: NotBuilt = None
     storage: StorageReference | None = None
     on_demand: bool = False
@@ -98,7 +98,7 @@ class TlsApp(StrictModel):
 
     certificates: ModuleMap("tls.certificates") = Field(default_factory=dict)  # type: ignore[valid-type]
     automation: Automation = Field(default_factory=Automation)
-    disable_ocsp_stapling: bool = False
+    disable_ocsp_stapling: bool = False  # obeyed either way: nothing is stapled
     disable_storage_check: bool = False  # the storage is not probed at start
     disable_storage_clean: bool = False  # nothing is removed from the storage
     session_tickets: SessionTicketsConfig = Field(default_factory=SessionTicketsConfig)
@@ -203,6 +203,14 @@ class Challenges(StrictModel):
     distributed: bool = True  # challenges are always on the bus, so any edge can answer
 
 
+class PreferredChains(StrictModel):
+    """Which chain is taken where an authority offers several."""
+
+    smallest: bool = False
+    root_common_name: list[str] = Field(default_factory=list)
+    any_common_name: list[str] = Field(default_factory=list)
+
+
 class AcmeIssuerConfig(StrictModel):
     """``tls.issuance.acme``: a certificate authority that speaks ACME (RFC 8555)."""
 
@@ -215,7 +223,7 @@ class AcmeIssuerConfig(StrictModel):
     challenges: Challenges = Field(default_factory=Challenges)
     trusted_roots_pem_files: list[str] = Field(default_factory=list)
     test_ca: NotBuilt = None
-    preferred_chains: NotBuilt = None
+    preferred_chains: PreferredChains | None = None
     certificate_lifetime: NotBuilt = None
     network_proxy: NotBuilt = None
 

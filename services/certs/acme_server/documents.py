@@ -24,6 +24,7 @@ class Documents:
             "newOrder": "new-order",
             "revokeCert": "revoke-cert",
             "keyChange": "key-change",
+            "renewalInfo": "renewal-info",
         }
         return {key: self.base + place for key, place in names.items()}
 

@@ -19,7 +19,7 @@ from quantum.tasks import TaskSet
 from services.certs.acme_server.config import AcmeServerConfig
 from services.certs.acme_server.documents import Documents
 from services.certs.acme_server.issuing import check_request
-from services.certs.acme_server.ledger import Ledger
+from services.certs.acme_server.ledger import Ledger, moment
 from services.certs.acme_server.problems import AcmeProblem
 from services.certs.acme_server.rates import Rates
 from services.certs.acme_server.records import Record, Records
@@ -44,6 +44,8 @@ ACCOUNTS_AN_HOUR = 50
 """New accounts of one client: each is a file that stays."""
 CLEAN_SECONDS = 3600.0
 """Between two looks for records whose time is over."""
+RENEWAL_INFO_SECONDS = 3600
+"""After which a client may ask again when to renew: leaves of half a day hear of a revocation in time."""
 RETRY: Field = (b"retry-after", b"1")
 
 
@@ -115,6 +117,8 @@ class AcmeServer:
             return _json(200, documents.directory())
         if place == "new-nonce" and request.method in {"GET", "HEAD"}:
             return Response(200 if request.method == "HEAD" else 204)
+        if place.startswith("renewal-info/") and request.method in {"GET", "HEAD"}:
+            return await self._renewal_info(place.removeprefix("renewal-info/"))
         if request.method != "POST":
             raise AcmeProblem("malformed", "only POST", 405)
         if request.headers.get(b"content-type") != b"application/jose+json":
@@ -299,6 +303,17 @@ class AcmeServer:
             raise AcmeProblem("orderNotReady", "there is no certificate yet", 404)
         headers = Headers([(b"content-type", b"application/pem-certificate-chain")])
         return Response(200, headers, content["certificate"].encode())
+
+    async def _renewal_info(self, certificate: str) -> Response:
+        """RFC 9773 §4.1: named by authority key and serial number, asked by anybody."""
+        try:
+            serial = int.from_bytes(decode(certificate.partition(".")[2]), "big")
+        except ValueError:
+            raise AcmeProblem("malformed", "not the name of a certificate", 404) from None
+        start, end = await _blocking(self._ledger.window, serial)
+        window = {"start": moment(start), "end": moment(end)}
+        again = (b"retry-after", b"%d" % RENEWAL_INFO_SECONDS)
+        return _json(200, {"suggestedWindow": window}, again)
 
     async def _revoke(self, visit: Visit) -> Response:
         try:

@@ -25,6 +25,8 @@ from services.certs.names import normalise
 MAX_NAMES = 100
 """Names of one order: as public authorities have it."""
 MAX_CONTACTS = 10
+REVOKED_SECONDS = 60.0
+"""How long ago a revoked certificate should have been renewed."""
 REASONS = frozenset({0, 1, 2, 3, 4, 5, 6, 8, 9, 10})
 """Reasons of a revocation (RFC 5280 §5.3.1)."""
 
@@ -157,7 +159,8 @@ class Ledger:
             content = self._records.order(account, order)
             content.update(status="valid", certificate=chain.decode())
             end = leaf.not_valid_after_utc.timestamp()
-            self._records.note_certificate(leaf.serial_number, account, end)
+            start = leaf.not_valid_before_utc.timestamp()
+            self._records.note_certificate(leaf.serial_number, account, start, end)
             self._records.change_order(account, order, content)
             return content
 
@@ -182,6 +185,17 @@ class Ledger:
             if known["revoked"]:
                 raise AcmeProblem("alreadyRevoked", "it was revoked before")
             self._records.revoke(certificate.serial_number, {**known, "reason": reason or 0})
+
+    def window(self, serial: int) -> tuple[float, float]:
+        """Return when a certificate should be renewed (RFC 9773): the middle of its last half; now, if revoked."""
+        known = self._records.certificate(serial)
+        if known is None:
+            raise AcmeProblem("malformed", "the certificate is not one of this server", 404)
+        if known["revoked"]:
+            now = self._clock.now().timestamp()
+            return now - REVOKED_SECONDS, now
+        lifetime = known["end"] - known["start"]
+        return known["end"] - lifetime * 0.4, known["end"] - lifetime * 0.3
 
     def _names(self, wish: Record) -> list[str]:
         found = wish.get("identifiers")

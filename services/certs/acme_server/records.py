@@ -104,9 +104,10 @@ class Records:
 
     # Certificates by serial number: who may revoke them, and whether somebody did.
 
-    def note_certificate(self, serial: int, account: str, end: float) -> None:
-        """Remember whose certificate it is."""
-        self._write({"account": account, "end": end, "revoked": False}, "issued", f"{serial:x}")
+    def note_certificate(self, serial: int, account: str, start: float, end: float) -> None:
+        """Remember whose certificate it is, and from when until when it is valid."""
+        content = {"account": account, "start": start, "end": end, "revoked": False}
+        self._write(content, "issued", f"{serial:x}")
 
     def certificate(self, serial: int) -> Record | None:
         """Return what is known of a certificate, None when it is not ours."""

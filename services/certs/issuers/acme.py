@@ -25,6 +25,7 @@ from services.certs.config import AcmeIssuerConfig, ExternalAccount
 from services.certs.issuers.account import Account, Binding
 from services.certs.issuers.api import IssuanceFailed, Surroundings
 from services.certs.issuers.authority import general_name
+from services.certs.issuers.chains import choose_chain
 from services.certs.keeping.storage import safe_name
 from services.certs.material import Material, PrivateKey, key_pem, make_key
 
@@ -85,6 +86,16 @@ class AcmeIssuer:
                 raise IssuanceFailed(_explain(error), ordered=True) from error
             except TimeoutError:
                 raise IssuanceFailed(f"not done after {seconds:g} s", ordered=True) from None
+
+    async def suggest(self, material: Material) -> tuple[datetime.datetime | None, float]:
+        """Ask for renewal information (RFC 9773), which some authorities have."""
+        connected = await self._connect()
+        try:
+            moment, again = await _blocking(connected.renewal_time, material.chain)
+        except errors.ARIError as error:
+            raise IssuanceFailed(str(error), ordered=False) from error
+        now = datetime.datetime.now().astimezone().replace(tzinfo=None)  # the library's, naive
+        return moment, (again - now).total_seconds()
 
     async def _connect(self) -> client.ClientV2:
         async with self._connecting:  # one registration, however many names wait
@@ -155,10 +166,12 @@ class AcmeIssuer:
             deadline = datetime.datetime.now().astimezone().replace(tzinfo=None)
             deadline += datetime.timedelta(seconds=2 * POLL_SECONDS)
             try:
-                done = await _blocking(connected.poll_finalization, order, deadline)
+                wants = self._config.preferred_chains is not None
+                done = await _blocking(connected.poll_finalization, order, deadline, wants)
             except errors.TimeoutError:
                 continue
-            return str(done.fullchain_pem)
+            chains = [str(done.fullchain_pem), *(done.alternative_fullchains_pem or ())]
+            return choose_chain(chains, self._config.preferred_chains)
 
     async def _close(self, tokens: list[str]) -> None:
         if not tokens:

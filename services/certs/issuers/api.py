@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -41,6 +42,12 @@ class Issuer(Protocol):
 
     async def issue(self, name: str, key_type: str, key: PrivateKey | None = None) -> Material:
         """Return new material for one name, for ``key`` or a new one; IssuanceFailed or OSError when there is none."""
+
+    async def suggest(self, material: Material) -> tuple[datetime | None, float]:
+        """Return when the authority would like ``material`` renewed, and in how many seconds to ask again.
+
+        None: whenever we like. IssuanceFailed: it cannot be asked now.
+        """
 
 
 @dataclass(frozen=True)

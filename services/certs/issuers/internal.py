@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from services.certs.config import InternalIssuerConfig
 from services.certs.issuers.api import IssuanceFailed, Surroundings
 from services.certs.material import Material, PrivateKey, key_pem, make_key
+
+NEVER_SECONDS = 10 * 365 * 86_400.0
+"""Our own authority has no wishes."""
 
 
 class InternalIssuer:
@@ -29,6 +33,10 @@ class InternalIssuer:
             return await asyncio.to_thread(self._issue, name, key_type, key)
         except ValueError as error:
             raise IssuanceFailed(str(error), ordered=False) from error
+
+    async def suggest(self, material: Material) -> tuple[datetime | None, float]:
+        """Nothing: the policy's ratio says when."""
+        return None, NEVER_SECONDS
 
     def _issue(self, name: str, key_type: str, key: PrivateKey | None) -> Material:
         key = key or make_key(key_type)

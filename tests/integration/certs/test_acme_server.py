@@ -165,7 +165,12 @@ async def test_the_acme_library_gets_a_certificate_and_gives_it_back(world: Worl
     intermediate.verify_directly_issued_by(root)
     lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc
     assert datetime.timedelta(hours=12) <= lifetime <= datetime.timedelta(hours=12, minutes=2)
+    moment, _ = await in_thread(acme.acme.renewal_time, chain.encode())
+    left = leaf.not_valid_after_utc - moment
+    assert datetime.timedelta(hours=3) < left < datetime.timedelta(hours=5)
     await in_thread(acme.acme.revoke, leaf, 1)
+    moment, _ = await in_thread(acme.acme.renewal_time, chain.encode())
+    assert moment <= datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
     with pytest.raises(errors.Error, match="revoked before"):
         await in_thread(acme.acme.revoke, leaf, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,11 +35,17 @@ class FakeIssuer:
         self.key = key
         self.is_prompt = is_prompt
         self.asked: list[str] = []
+        self.suggested: list[str] = []
+        self.moment: Any = None
         self.failure: Exception | None = None
         self.gate: asyncio.Event | None = None
 
     def recognises(self, material: Material) -> bool:
         return True
+
+    async def suggest(self, material: Material) -> tuple[Any, float]:
+        self.suggested.append(material.fingerprint)
+        return self.moment, 3600.0
 
     async def issue(self, name: str, key_type: str) -> Material:
         self.asked.append(name)
@@ -321,3 +328,25 @@ async def test_who_looks_on_the_disk_while_another_obtains_gets_what_was_obtaine
     assert (await first)[1] is not None
     await world.settled()
     assert issuer.asked == ["a.test"]
+
+
+async def test_a_certificate_is_renewed_when_its_authority_would_like_it(world: World):
+    issuer = FakeIssuer(world)
+    world.use("a.test", issuers=(issuer,))
+    _, first = await world.book.find("a.test")
+    assert first is not None
+    await world.tick()
+    assert len(issuer.suggested) == 1
+    await world.tick(1800)
+    assert len(issuer.suggested) == 1  # it said: in an hour
+    issuer.moment = world.context.clock.now()
+    await world.tick(1801)
+    await world.tick()
+    assert (await world.book.find("a.test"))[1] != first
+    issuer.moment = first.not_after + datetime.timedelta(days=1)  # later than any sense
+    await world.tick()
+    second = (await world.book.find("a.test"))[1]
+    await world.tick(9 * HOUR)
+    assert (await world.book.find("a.test"))[1] == second
+    await world.tick(3 * HOUR)
+    assert (await world.book.find("a.test"))[1] != second
