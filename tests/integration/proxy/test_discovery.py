@@ -75,6 +75,22 @@ async def test_services_say_hosts_and_ports(platform, names, dials):
     assert names.asked == [("_http._tcp.app.test.", "SRV")]
 
 
+@pytest.mark.parametrize("network", ["tcp4", "tcp6"])
+async def test_the_hosts_of_services_are_dialled_by_the_wanted_network(
+    platform, names, dials, network
+):
+    names.records["app.test.", "SRV"] = [f"0 1 {port_of(dials[0])} localhost."]
+    await platform.use(
+        dynamic_upstreams=source(names, "srv", name="app.test", dial_network=network)
+    )
+    if network == "tcp4":
+        assert await bodies(platform) == {b"one"}
+    else:  # it listens on 127.0.0.1
+        with pytest.raises(HttpError) as caught:
+            await platform.ask()
+        assert caught.value.status == 502
+
+
 async def test_an_answer_is_asked_for_again_after_its_time(platform, names, dials):
     names.records["app.test.", "SRV"] = [f"0 1 {port_of(dials[0])} localhost."]
     dynamic = source(names, "srv", name="app.test", refresh="100ms")

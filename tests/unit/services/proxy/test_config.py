@@ -32,6 +32,13 @@ def test_the_defaults_are_caddys():
     assert config.load_balancing.interval == 0.25
 
 
+def test_the_older_path_of_a_check_gives_way_to_its_uri():
+    active = parse(health_checks={"active": {"path": "/old"}}).health_checks.active
+    assert active.target == "/old"
+    active = parse(health_checks={"active": {"path": "/old", "uri": "/new?a"}}).health_checks.active
+    assert active.target == "/new?a"
+
+
 def test_a_breaker_of_a_plugin_is_refused_with_the_place_of_ours():
     with pytest.raises(ConfigError) as caught:
         parse(circuit_breaker={"type": "simple"})

@@ -323,6 +323,22 @@ async def test_max_requests_is_a_bound(bench, ask):
     await bench.start(ask())
 
 
+async def test_too_many_requests_at_once_make_an_upstream_unhealthy_for_others(bench, ask):
+    passive = {"fail_duration": "10s", "unhealthy_request_count": 1}
+    two = [{"dial": "up1:80"}, {"dial": "up2:80"}]
+    first = {"selection_policy": {"policy": "first"}}
+    await bench.use(upstreams=two, load_balancing=first, health_checks={"passive": passive})
+    tasks = [await bench.start(ask()) for _ in two]
+    assert [wire.address for wire in bench.wires] == ["up1:80", "up2:80"]
+    with pytest.raises(HttpError, match="full") as caught:
+        await bench.handler.handle(ask())
+    assert caught.value.status == 503
+    for wire, task in zip(bench.wires, tasks, strict=True):
+        await wire.answer(OK)
+        assert (await task).status == 200
+    assert not (await bench.start(ask())).done()
+
+
 async def test_a_request_beyond_max_conns_waits_for_a_connection(bench, ask):
     await bench.use(transport={"protocol": "http", "max_conns_per_host": 1})
     first, second, third = [await bench.start(ask()) for _ in range(3)]
