@@ -26,6 +26,7 @@ import structlog
 from quantum.clock import Clock
 from quantum.errors import QuantumError
 from quantum.service.children.fate import die_with_parent
+from quantum.service.children.write_errors import WriteErrors
 from quantum.service.private import make_private_dir, write_private
 from quantum.tasks import TaskSet
 
@@ -36,6 +37,8 @@ READY_SECONDS = 30.0
 """The longest first start: a large store is read back before the server answers."""
 STOP_SECONDS = 10.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
+LOOK_SECONDS = 1.0
+"""Between two looks for a stream that takes no writes any more."""
 PORTS = range(20000, 30000)
 """Below the range that operating systems take ports of outgoing connections from, so that the port
 is still free when the server restarts."""
@@ -114,6 +117,7 @@ class EmbeddedServer:
             await self.stop()
             raise QuantumError(f"nats-server does not answer: {self._last_words()}")
         self._tasks.start(self._keep_running(program, config), "supervise")
+        self._tasks.start(self._keep_writable(), "writable")
         _log.info("bus_server_started", pid=self.pid, port=self.port)
 
     async def stop(self) -> None:
@@ -164,6 +168,21 @@ class EmbeddedServer:
             backoff = FIRST_BACKOFF if is_ready else min(backoff * 2, LAST_BACKOFF)
             if is_ready:
                 _log.info("bus_server_restarted", pid=self.pid)
+
+    async def _keep_writable(self) -> None:
+        """End a server that is stuck after its disk was full: another one, which writes again, is started."""
+        errors = WriteErrors(self._directory / "server.log")
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            try:
+                is_over = errors.look()
+            except OSError as error:
+                _log.warning("bus_server_log_unreadable", error=str(error))
+                continue
+            if is_over and self._process is not None and self._process.returncode is None:
+                _log.error("bus_server_stuck", reason="its disk was full; it is started again")
+                errors.forget()
+                self._process.terminate()
 
     async def _wait_ready(self) -> bool:
         """Wait until it greets on its port; False when it ended, or took too long."""

@@ -151,6 +151,8 @@ def filling(disk: Filling) -> Fault:
             await asyncio.sleep(dice.uniform(0.3, 3.0))
         finally:
             disk.free()
+        if "nats" in deployment.members:  # as its health check does: it takes no writes any more
+            deployment.kill_bus()
 
     return fill_disk
 

@@ -7,13 +7,17 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from quantum.bus.nats import NatsBus
 from quantum.clock import SystemClock
-from quantum.errors import QuantumError
+from quantum.errors import BusUnavailable, QuantumError
 from quantum.service import embedded
 from quantum.service.embedded import EmbeddedServer, find_server
+from quantum.testing.bus import WORDS, Word
 
 
 @pytest.fixture
@@ -87,3 +91,58 @@ def test_an_absent_program_says_how_to_get_one(monkeypatch):
 
 def test_the_pid_of_another_program_is_not_taken_for_a_leftover(tmp_path):
     assert not embedded._runs_from(os.getpid(), tmp_path / "server.conf")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, and a function that makes it as large as asked."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting needs root")
+
+    def resize(size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+
+    yield folder, resize
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def test_a_stream_takes_writes_again_after_its_disk_was_full(small_disk):
+    folder, resize = small_disk
+    server = EmbeddedServer(folder, SystemClock())
+    await server.start()
+    bus = NatsBus(server.url, clock=SystemClock(), token=server.token, metrics=CollectorRegistry())
+    bus.start()
+    try:
+        assert await bus.wait_connected(20)
+        words = await bus.stream(WORDS, "full")
+        await words.append(Word(text="kept"))
+        disk = os.statvfs(folder)
+        resize((disk.f_blocks - disk.f_bfree) * disk.f_frsize)
+        with pytest.raises(BusUnavailable):
+            await _append_many(words)
+        resize("256m")
+        async with asyncio.timeout(60):
+            while not await _is_taken(words):
+                pass
+        assert server.restarts == 1
+        first = await anext(words.read(0))
+        assert first.value == Word(text="kept")
+    finally:
+        await bus.aclose()
+        await server.stop()
+
+
+async def _append_many(log):
+    for _ in range(100):  # the last page of a file may have room for some
+        await log.append(Word(text="x" * 4000))
+
+
+async def _is_taken(log):
+    try:
+        await log.append(Word(text="after"))
+    except BusUnavailable:
+        return False
+    return True
