@@ -67,6 +67,10 @@ def platform(topology: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         made.chmod(0o777)  # the container's user writes here too
     (site / "index.html").write_text("<h1>the site</h1>")
     (site / "page.html").write_text("<p>the same again</p>" * 200)
+    (site / "template.html").write_text(
+        '{{.Req.Method}} {{include "/part.html" 7}} {{httpInclude "/marker"}}'
+    )
+    (site / "part.html").write_text("part {{index .Args 0}}")
     (site / "packed.html").write_text("<p>plain</p>" * 100)
     (site / "packed.html.br").write_bytes(b"brotli")
     (site / "book.txt").write_bytes(b"one line of very many\n" * 100_000)

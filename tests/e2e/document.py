@@ -113,6 +113,20 @@ def handler_routes(proxy: dict[str, Any], site: Path) -> list[dict[str, Any]]:
             ]}],
             "terminal": True,
         },
+        {
+            "match": [{"expression": "path('/traced') && {http.request.header.X-Trace} == 'yes'"}],
+            "handle": [{"handler": "tracing"}, {"handler": "push", "resources": [{"target": "/a.css"}]}, proxy],
+            "terminal": True,
+        },
+        {
+            "match": [{"url_pattern": {"pattern": "/pages/:name.html"}}],
+            "handle": [
+                {"handler": "rewrite", "uri": "/{http.url_pattern.pathname.name}.html"},
+                {"handler": "templates", "file_root": str(site)},
+                {"handler": "file_server", "root": str(site)},
+            ],
+            "terminal": True,
+        },
         {"match": [{"path": ["/private/*"]}], "handle": [guard, named], "terminal": True},
         {
             "match": [{"path": ["/caught"]}],

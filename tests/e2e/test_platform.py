@@ -74,6 +74,22 @@ def test_what_an_upstream_answers_is_intercepted(platform: Platform) -> None:
     assert (answer.status, answer.text) == (203, "caught 200")
 
 
+def test_a_file_of_another_process_is_executed_as_a_template(platform: Platform) -> None:
+    answer = platform.plain.get("/pages/template.html")
+    assert (answer.status, answer.text) == (200, "GET part 7 one")
+    assert "etag" not in answer.headers
+
+
+def test_a_trace_reaches_the_upstream_and_its_page_names_what_it_needs(platform: Platform) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    answer = platform.plain.get("/traced", X_Trace="yes", traceparent=parent)
+    told = json.loads(answer.text)["headers"]["traceparent"]
+    assert told[:36] == parent[:36]
+    assert told != parent
+    assert answer.headers["link"] == "</a.css>; rel=preload; as=style"
+    assert platform.plain.get("/traced").status == 404
+
+
 def test_requests_alternate_over_the_upstreams(platform: Platform) -> None:
     names = [platform.plain.get("/app/").json()["upstream"] for _ in range(10)]
     assert names.count("one") == names.count("two") == 5
