@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge
 
 from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
-from services.certs.files import LoadedCertificates
+from services.certs.arrangement import Arrangement, is_signed_by, is_stale, may_have, place_of
 from services.certs.issuers.api import IssuanceFailed, Issuer
 from services.certs.keeping.announcements import Announcements
 from services.certs.keeping.vault import Vault
@@ -23,25 +23,13 @@ from services.certs.material import Material, wildcard_of
 from services.certs.names import PermittedNames
 from services.certs.ondemand.managed import ManagedCertificates
 from services.certs.ondemand.permission import Gate, PermissionDenied
-from services.certs.plans import Plan, Plans
-from services.certs.renewal import is_due, retry_delay
+from services.certs.plans import Plan
+from services.certs.renewal import retry_delay
 from services.certs.suggestions import Suggestions
 
-LATE_RATIO = 1 / 20
-"""The share of a lifetime at which a certificate is renewed whatever was suggested (certmagic's)."""
 MAX_REFUSED = 1024
 """Names remembered that were asked for and not permitted: a coming revision may bring them, and
 strangers' guesses must not fill the memory."""
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """What one revision says about certificates."""
-
-    permitted: PermittedNames
-    plans: Plans
-    loaded: LoadedCertificates
-    automate: tuple[str, ...] = ()
 
 
 @dataclass
@@ -92,7 +80,7 @@ class CertificateBook:
         for arrangement in reversed(self._arrangements):
             if (loaded := arrangement.loaded.find(name)) is not None:
                 return name if name in loaded.subjects else wildcard_of(name), loaded
-            managed, plan = _place_of(name, arrangement)
+            managed, plan = place_of(name, arrangement)
             if (given := await self._given(name, plan)) is not None:
                 return name, given
             if managed is not None:
@@ -126,7 +114,7 @@ class CertificateBook:
         is_same = self._permitted == arrangement.permitted
         self._permitted = arrangement.permitted
         self._arrangements = [arrangement]
-        for name in [n for n in self._held if not _may_have(n, arrangement)]:
+        for name in [n for n in self._held if not may_have(n, arrangement)]:
             self._drop(name)
         self._managed.clear()  # asked again when a client wants them
         self._announcements.send()
@@ -159,7 +147,7 @@ class CertificateBook:
             plan = arrangement.plans.plan_for(name)
             self._ask_when(name, material, plan)
             moment = self._suggestions.moment(name, material)
-            if _is_stale(material, plan, now, moment) and self._may_try(name, now):
+            if is_stale(material, plan, now, moment) and self._may_try(name, now):
                 if arrangement.permitted.resolve(name) is not None:
                     self._start(name, plan)
                 else:
@@ -200,7 +188,7 @@ class CertificateBook:
         held = self._held.get(name)
         if held is None:  # while the disk is read, another may obtain it
             held = await self._load(name, plan) or self._held.get(name)
-        if held is not None and held.not_after > now and _is_signed_by(held, plan):
+        if held is not None and held.not_after > now and is_signed_by(held, plan):
             return held
         if not plan.is_prompt:
             if self._may_try(name, now):
@@ -228,7 +216,7 @@ class CertificateBook:
         """Have a certificate for a name that only a client spelled out; KeyError when it is not allowed."""
         now = self._context.clock.now()
         held = self._held.get(name)
-        if held is not None and held.not_after > now and _is_signed_by(held, plan):
+        if held is not None and held.not_after > now and is_signed_by(held, plan):
             return held
         if name not in self._obtaining:
             if not self._may_try(name, now):
@@ -348,43 +336,3 @@ class CertificateBook:
         self._held[name] = material
         self._ends.labels(name).set(material.not_after.timestamp())
         self._announcements.tell(name, material)
-
-
-def _is_signed_by(material: Material, plan: Plan) -> bool:
-    return any(issuer.key == material.issuer for issuer in plan.issuers)
-
-
-def _is_stale(
-    material: Material,
-    plan: Plan,
-    now: datetime.datetime,
-    suggested: datetime.datetime | None = None,
-) -> bool:
-    """Whether to renew: when the authority would like it, else by the plan's share of the lifetime.
-
-    A suggestion cannot make it later than the last twentieth.
-    """
-    if not _is_signed_by(material, plan):
-        return True
-    if suggested is not None:
-        late = is_due(now, material.not_before, material.not_after, LATE_RATIO)
-        return late or now >= suggested
-    return is_due(now, material.not_before, material.not_after, plan.ratio)
-
-
-def _place_of(name: str, arrangement: Arrangement) -> tuple[str | None, Plan]:
-    """Return what ``name`` is certified by, itself or its wildcard, and how; None: by demand alone.
-
-    Where names are certified on demand each has its own certificate: a wildcard is what is allowed, not
-    what is obtained.
-    """
-    managed = arrangement.permitted.resolve(name)
-    if managed == name or managed is None:
-        return managed, arrangement.plans.plan_for(name)
-    plan = arrangement.plans.plan_for(name)
-    return (None, plan) if plan.on_demand else (managed, arrangement.plans.plan_for(managed))
-
-
-def _may_have(name: str, arrangement: Arrangement) -> bool:
-    permitted = arrangement.permitted.resolve(name) is not None
-    return permitted or arrangement.plans.plan_for(name).on_demand

@@ -16,7 +16,8 @@ from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.service.handlers import HandlerRoom
 from quantum.tasks import TaskSet
 from services.certs.acme_server.surroundings import AcmeSurroundings
-from services.certs.book import Arrangement, CertificateBook
+from services.certs.arrangement import Arrangement
+from services.certs.book import CertificateBook
 from services.certs.config import PkiApp, TlsApp
 from services.certs.endpoint import CertificatesEndpoint
 from services.certs.files import LoadedCertificates

@@ -2,9 +2,11 @@
 
 import json
 import ssl
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ class World:
     inside: Site
     admin: Site
     acme: Site
+    customers: Site
 
 
 def document(ports: dict[str, int]) -> dict:
@@ -66,6 +69,13 @@ def document(ports: dict[str, int]) -> dict:
             "automatic_https": {"disable_redirects": True},
             "routes": [{"handle": [{"handler": "acme_server"}]}],
         },
+        "customers": {
+            "listen": [f"127.0.0.1:{ports['customers']}"],
+            "protocols": ["h1"],
+            "tls_connection_policies": [{}],
+            "automatic_https": {"disable_redirects": True},
+            "routes": [{"handle": [{"handler": "static_response", "body": "welcome"}]}],
+        },
         "door": {
             "listen": [f"127.0.0.1:{ports['door']}"],
             "automatic_https": {"disable": True},
@@ -73,16 +83,43 @@ def document(ports: dict[str, int]) -> dict:
         },
     }
     http = {"http_port": free_port(), "https_port": free_port(), "servers": servers}
-    return {"admin": {"listen": f"127.0.0.1:{ports['admin']}"}, "apps": {"http": http}}
+    asked = {"module": "http", "endpoint": f"http://127.0.0.1:{ports['permission']}/ask"}
+    policy = {
+        "subjects": ["*.customer.test"],
+        "on_demand": True,
+        "issuers": [{"module": "internal"}],
+    }
+    tls = {"automation": {"on_demand": {"permission": asked}, "policies": [policy]}}
+    admin = {"listen": f"127.0.0.1:{ports['admin']}"}
+    return {"admin": admin, "apps": {"http": http, "tls": tls}}
+
+
+class Permission(BaseHTTPRequestHandler):
+    """Allows one customer."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/ask?domain=good.customer.test" else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
 
 
 @pytest.fixture(scope="module", params=["all", "split"])
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    ports = {name: free_port() for name in ("door", "inside", "admin", "acme")}
+    ports = {
+        name: free_port() for name in ("door", "inside", "admin", "acme", "customers", "permission")
+    }
     folder = tmp_path_factory.mktemp(request.param)
-    with Deployment(request.param, document(ports), directory=folder / "q") as deployment:
+    permission = ThreadingHTTPServer(("127.0.0.1", ports["permission"]), Permission)
+    threading.Thread(target=permission.serve_forever, daemon=True).start()
+    with (
+        permission,
+        Deployment(request.param, document(ports), directory=folder / "q") as deployment,
+    ):
         deployment.wait_ready()
         admin = Site("127.0.0.1", ports["admin"])
         patience = Patience(60.0)
@@ -92,7 +129,10 @@ def world(
         root = json.loads(answer.body)["root_certificate"]
         inside = Site("127.0.0.1", ports["inside"], root, "inside.internal")
         acme = Site("127.0.0.1", ports["acme"], root)
-        yield World(deployment, Site("127.0.0.1", ports["door"]), inside, admin, acme)
+        door = Site("127.0.0.1", ports["door"])
+        customers = Site("127.0.0.1", ports["customers"], root)
+        yield World(deployment, door, inside, admin, acme, customers)
+        permission.shutdown()
 
 
 def test_a_proxy_presents_a_certificate_of_our_own_making(world: World) -> None:
@@ -126,3 +166,20 @@ def test_acme_clients_are_served_wherever_the_authority_runs(world: World, tmp_p
     order = acme.new_order(signing_request("localhost"))
     assert order.body.status == messages.STATUS_PENDING
     assert world.acme.get("/elsewhere").status == 404
+
+
+def test_customers_get_certificates_when_they_come_and_strangers_none(world: World) -> None:
+    good = replace(world.customers, name="good.customer.test")
+    patience = Patience(60.0)
+    while (
+        True
+    ):  # a handshake waits for eight seconds: on a machine that is busy the next one finds it
+        try:
+            answer = good.get("/")
+            break
+        except (ssl.SSLError, ConnectionError):
+            assert not patience.is_over, world.deployment.logs()
+    assert (answer.status, answer.text) == (200, "welcome")
+    for name in ("bad.customer.test", "elsewhere.test"):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            replace(world.customers, name=name).get("/")

@@ -13,7 +13,8 @@ import pytest
 from quantum.bus.subjects import CERTIFICATES, key_of
 from quantum.testing.clock import settle
 from quantum.testing.context import TestContext, make_context
-from services.certs.book import Arrangement, CertificateBook
+from services.certs.arrangement import Arrangement
+from services.certs.book import CertificateBook
 from services.certs.config import AuthorityConfig
 from services.certs.files import LoadedCertificates
 from services.certs.issuers.api import IssuanceFailed
