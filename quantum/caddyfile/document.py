@@ -64,19 +64,26 @@ def _metrics(found: dict[str, Any], options: dict[str, Any]) -> dict[str, Any] |
 
 
 def _authorities(pairings: list[Pairing], options: dict[str, Any]) -> dict[str, Any]:
+    """Return the authorities that something names; with ``skip_install_trust`` those in use too."""
     found = dict(options.get("pki") or {})
-    for pairing in pairings:
-        for site in pairing.sites:
-            for name in site.pile.get("pki.ca", ()):
-                found.setdefault(name, {})
+    for name in _piled(pairings, "pki.ca"):
+        found.setdefault(name, {})
     trusts_not = "skip_install_trust" in options
-    if not found and trusts_not:
+    if not found and trusts_not and "off" not in options.get("auto_https", ()):
         found["local"] = {}
+    for issuer in _piled(pairings, "tls.cert_issuer") if trusts_not else ():
+        if issuer["module"] == "internal":
+            found.setdefault(issuer.get("ca") or "local", {})
     made = {}
     for name, authority in sorted(found.items()):
         shown = {**authority, "install_trust": False} if trusts_not else authority
         made[name] = {key: shown[key] for key in AUTHORITY if key in shown}
     return made
+
+
+def _piled(pairings: list[Pairing], kind: str) -> list[Any]:
+    """Return what the directives of all sites gave of one kind."""
+    return [value for p in pairings for site in p.sites for value in site.pile.get(kind, ())]
 
 
 def _admin(options: dict[str, Any]) -> dict[str, Any]:

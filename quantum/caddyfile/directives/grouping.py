@@ -31,7 +31,7 @@ def route(context: Context) -> list[Value]:
     match = _match(context)
     values = context.values()
     for value in values:
-        if not isinstance(value.value, Route | Subroute):
+        if value.kind != "route":
             raise context.d.error(
                 f"{value.directive} directive returned something other than an HTTP route or "
                 "subroute (only handler directives can be used in routes)"

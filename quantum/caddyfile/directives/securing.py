@@ -125,20 +125,21 @@ class Tls:
             raise d.error("cannot create both ACME and internal certificate issuers")
         issuers = self._issuers
         if acme is not None:
-            issuers = _acme_issuers(acme)
+            issuers = _acme_issuers(acme, self._context.options.get("cert_issuer", []))
         elif self._is_internal:
             issuers = [{"module": "internal"}]
         self._values += [Value("tls.cert_issuer", issuer) for issuer in issuers]
 
 
-def _acme_issuers(acme: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the default issuers with the given settings, or just the given authority."""
+def _acme_issuers(acme: dict[str, Any], of_all: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the issuers of all sites, or the default ones, with the given settings."""
     if acme.get("ca"):
         return [{**acme, "module": "acme"}]
     found = []
-    for issuer in of_email(acme.get("email", "")):
-        made = copy.deepcopy(acme)
-        found.append({**made, "module": "acme", "ca": issuer.get("ca", "")})
+    shared = [issuer for issuer in of_all if issuer["module"] == "acme"]
+    for issuer in shared or of_email(acme.get("email", "")):
+        made = {name: value for name, value in copy.deepcopy(acme).items() if value}
+        found.append({**copy.deepcopy(issuer), **made, "ca": issuer.get("ca", "")})
     return found
 
 

@@ -60,6 +60,10 @@ def fill_in_defaults(issuer: Issuer, options: dict[str, Any]) -> None:
             "global option"
         )
     challenges = issuer.get("challenges", {})
+    for hosts, _ in options.get("default_bind", ()):
+        if hosts and not challenges.get("bind_host"):
+            challenges = issuer.setdefault("challenges", {})
+            challenges["bind_host"] = hosts[0]
     for option, name in (("http_port", "http"), ("https_port", "tls-alpn")):
         if options.get(option) is not None and "dns" not in challenges:
             challenge = issuer.setdefault("challenges", {}).setdefault(name, {})

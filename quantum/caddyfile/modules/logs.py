@@ -36,7 +36,7 @@ def _mode(d: Dispenser) -> str:
         return f"0{int(value, 8):o}"
     except ValueError:
         raise d.error(
-            f"strconv.ParseUint: parsing {numbers.quoted(value)}: invalid syntax"
+            f"parsing dir_mode: strconv.ParseUint: parsing {numbers.quoted(value)}: invalid syntax"
         ) from None
 
 
@@ -46,7 +46,7 @@ def _file_mode(d: Dispenser) -> str:
         return f"0{int(value, 8):o}"
     except ValueError:
         raise d.error(
-            f"strconv.ParseUint: parsing {numbers.quoted(value)}: invalid syntax"
+            f"parsing mode: strconv.ParseUint: parsing {numbers.quoted(value)}: invalid syntax"
         ) from None
 
 

@@ -50,14 +50,14 @@ def _by_name(d: Dispenser) -> dict[str, list[Token]]:
 
 def _make(tokens: dict[str, list[Token]], name: str, within: Dispenser | None = None) -> MatcherSet:
     made = {}
-    for kind in sorted(tokens):
+    for kind, found in tokens.items():
         read = MATCHERS.get(kind)
         if read is None:
             problem = (
                 f"getting matcher module '{kind}': module not registered: http.matchers.{kind}"
             )
             raise CaddyfileError(problem) if within is None else within.error(problem)
-        made[kind] = read(Dispenser(tokens[kind], name))
+        made[kind] = read(Dispenser(found, name))
     return made
 
 
@@ -130,7 +130,7 @@ def _header(d: Dispenser) -> dict[str, list[str] | None]:
     found: dict[str, list[str] | None] = {}
     while d.next():
         if not d.next_arg():
-            raise d.error("malformed header matcher: expected field name")
+            raise d.error("malformed header matcher: expected field")
         name = d.val
         if name.startswith("!"):
             if name == "!":

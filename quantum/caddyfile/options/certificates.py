@@ -73,7 +73,7 @@ def ech(d: Dispenser, state: State) -> None:
     configs = [{"public_name": name} for name in d.some()]
     for word in d.block():
         if word != "dns":
-            raise d.error(f"unrecognized parameter: {word}")
+            raise d.error(f"ech: unrecognized subdirective '{word}'")
         d.arg()
         _no_provider(d)
     app = state.options.setdefault("tls_app", {})

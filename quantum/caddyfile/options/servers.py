@@ -160,7 +160,10 @@ def _proxy_protocol(d: Dispenser) -> Made:
         "deny": Setting("deny", settings.any_texts, add=True),
         "fallback_policy": Setting("fallback_policy", _policy),
     }
-    settings.read_block(d, made, table, "unrecognized subdirective '{}'")
+    for word in d.block():
+        if word not in table:
+            raise d.arg_error()
+        table[word].apply(d, made)
     return made
 
 

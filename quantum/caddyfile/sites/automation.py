@@ -59,6 +59,7 @@ class TlsBuilder:
                 if not site.is_all_http:
                     self._add_site(site)
         self._automate()
+        self._add_ech()
         self._write_issuers()
         found = policies.consolidate(self._policies)
         _refuse_overlap(found)
@@ -104,11 +105,7 @@ class TlsBuilder:
     def _add_issuers(self, site: Site, policy: Policy) -> None:
         issuers = site.pile.get("tls.cert_issuer")
         if issuers is not None:
-            if (
-                policy is self._catch_all
-                and policy.get("issuers", []) != issuers
-                and policy.get("issuers")
-            ):
+            if policy is self._catch_all and policy.get("issuers", []) != issuers:
                 raise CaddyfileError(
                     "automation policy from site block is also default/catch-all policy because of "
                     "key without hostname, and the two are in conflict: "
@@ -143,11 +140,17 @@ class TlsBuilder:
                 {**copy.copy(policy), "subjects": internal, "written": [INTERNAL]}
             )
 
+    def _add_ech(self) -> None:
+        """The public names of encrypted client hellos need certificates too."""
+        ech = self._options.get("tls_app", {}).get("encrypted_client_hello", {})
+        public = [config["public_name"] for config in ech.get("configs", ())]
+        if public:
+            self._policies.append({**(policies.base(self._options) or {}), "subjects": public})
+
     def _automate(self) -> None:
         """Name the hosts that no route matcher tells of."""
-        if "off" in self._auto or "disable_certs" in self._auto:
-            return
-        shared = self._hosts_beside_catch_all()
+        is_off = "off" in self._auto or "disable_certs" in self._auto
+        shared = set() if is_off else self._hosts_beside_catch_all()
         internal = [name for name in sorted(shared) if not names.qualifies_for_public(name)]
         automate = sorted(shared | self._forced)
         if automate:

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from quantum.caddyfile.errors import CaddyfileError
+from quantum.caddyfile.sites.names import matches_wildcard
 from quantum.caddyfile.sites.site import Site
 from quantum.caddyfile.values.encoding import compact
 from quantum.caddyfile.values.sorting import stable_sort
@@ -34,8 +35,17 @@ Policy = dict[str, Any]
 class Policies:
     """Collects the policies of one server."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], sites: list[Site]) -> None:
         self.found: list[Policy] = []
+        self._wildcards = [
+            address.host
+            for site in sites
+            if any(
+                p.get("client_authentication") for p in site.pile.get("tls.connection_policy", ())
+            )
+            for address in site.addresses
+            if address.host.startswith("*.")
+        ]
         self.has_catch_all = False
         self._default: str = options.get("default_sni", "")
         self._fallback: str = options.get("fallback_sni", "")
@@ -43,6 +53,7 @@ class Policies:
     def add_site(self, site: Site) -> None:
         """Add the policies that a site's ``tls`` directives gave, for its hosts."""
         hosts = site.hosts()
+        before = len(self.found)
         for given in site.pile.get("tls.connection_policy", ()):
             policy = given
             for host in hosts:
@@ -60,13 +71,25 @@ class Policies:
             else:
                 policy["default_sni"], policy["fallback_sni"] = self._default, self._fallback
             if (
-                "tls.force_automate" in site.pile
+                (hosts and "tls.force_automate" in site.pile)
                 or any(policy.get(name) for name in SETTINGS)
                 or policy.get("default_sni")
                 or policy.get("fallback_sni")
             ):
                 self.found.append(copy.copy(policy))
                 self.has_catch_all = not hosts
+
+        if len(self.found) == before:
+            self._shield(hosts)
+
+    def _shield(self, hosts: list[str]) -> None:
+        """Keep the client authentication of a wildcard from hosts that have sites of their own."""
+        covered = [
+            host for host in hosts if any(matches_wildcard(host, w) for w in self._wildcards)
+        ]
+        exact = sorted(host for host in covered if host not in self._wildcards)
+        if exact:
+            self.found.append({"match": {"sni": exact}})
 
     def add_catch_all(self, *, needed: bool) -> None:
         """Add a policy for every other handshake, if there are policies or one is ``needed``."""
@@ -101,14 +124,21 @@ def _merge(made: list[Policy], i: int, j: int) -> bool:
     if left != right:
         return False
     for name, words in CONFLICTS:
-        if first.get(name) and second.get(name) and first[name] != second[name]:
+        if _conflict(name, first.get(name), second.get(name)):
             raise CaddyfileError(
                 "two policies with same match criteria have conflicting "
-                f"{words}: {_shown(first[name])} vs. {_shown(second[name])}"
+                f"{words}: {_shown(first.get(name))} vs. {_shown(second.get(name))}"
             )
     made[i] = _reconciled(first, second)
     del made[j]
     return True
+
+
+def _conflict(name: str, first: Any, second: Any) -> bool:
+    if name == "client_authentication":
+        # Caddy's rule: a policy without is not given another's; two that have one keep the first's.
+        return not first and bool(second)
+    return bool(first and second and first != second)
 
 
 def _only_names(match: dict[str, Any]) -> bool:

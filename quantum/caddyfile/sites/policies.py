@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from quantum.caddyfile.errors import CaddyfileError
@@ -18,7 +17,7 @@ FIELDS = (
     "storage", "on_demand", "reuse_private_keys", "disable_ocsp_stapling", "ocsp_overrides",
 )  # fmt: skip
 COMPARED = (
-    "written", "get_certificate", "storage", "must_staple", "key_type", "on_demand",
+    "get_certificate", "storage", "must_staple", "key_type", "on_demand",
     "reuse_private_keys", "renewal_window_ratio",
 )  # fmt: skip
 
@@ -49,7 +48,7 @@ def base(options: dict[str, Any]) -> Policy | None:
     ):
         return None
     return compact(
-        issuers=copy.deepcopy(issuers) if issuers else [{"module": "internal"}] if local else [],
+        issuers=list(issuers) if issuers else [{"module": "internal"}] if local else [],
         key_type=options.get("key_type"),
         renewal_window_ratio=options.get("renewal_window_ratio"),
         disable_ocsp_stapling=options.get("ocsp_stapling") == "off",
@@ -80,11 +79,27 @@ def consolidate(found: list[Policy]) -> list[Policy]:
     stable_sort(made, _goes_first)
     if all(_is_empty(policy) for policy in made):
         return []
+    _drop_covered(made)
     if _is_empty(made[-1]):
         # The last one asks for nothing that those without a policy do not get.
         del made[-1]
     _merge(made)
     return made
+
+
+COVERS = {"subjects", "get_certificate"}
+
+
+def _drop_covered(made: list[Policy]) -> None:
+    """Drop those that ask for nothing and whose names another such policy covers later."""
+    i = 0
+    while i < len(made):
+        cover = _shadow(i, made)
+        # One with nothing but managers covers as well: what they do not have is asked for as usual.
+        if cover > i and _is_empty(made[i]) and set(compact(**made[cover])) <= COVERS:
+            del made[i]
+        else:
+            i += 1
 
 
 def _is_empty(policy: Policy) -> bool:
@@ -135,7 +150,14 @@ def _merge(made: list[Policy]) -> None:
 
 
 def _says_the_same(a: Policy, b: Policy) -> bool:
-    return all((a.get(name) or None) == (b.get(name) or None) for name in COMPARED)
+    if any((a.get(name) or None) != (b.get(name) or None) for name in COMPARED):
+        return False
+    written = a.get("written") or [], b.get("written") or []
+    if written[0] == written[1] and (written[0] or not b.get("subjects")):
+        return True
+    # Who issues is left open: then it follows from the names.
+    is_open = not (a.get("issuers") or b.get("issuers"))
+    return is_open and is_all_public(a) == is_all_public(b)
 
 
 def _shadow(i: int, made: list[Policy]) -> int:

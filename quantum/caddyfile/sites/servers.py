@@ -69,7 +69,7 @@ class ServerBuilder:
         self._routes: list[Route] = []
         self._errors: list[Route] | None = None
         self._auto: dict[str, Any] | None = None
-        self._policies = Policies(state.options)
+        self._policies = Policies(state.options, pairing.sites)
         self._qualifies = False
         self._adds_policy = True
 
@@ -151,11 +151,11 @@ class ServerBuilder:
         found: list[Subroute] | None = site.pile.get("error_route")
         if found is None:
             return
-        ordered = list(found)
-        stable_sort(ordered, lambda a, b: bool(a.routes[0].match) or not b.routes[0].match)
+        # In place, and again for every server of the site, as Caddy does: equals change places.
+        stable_sort(found, lambda a, b: bool(a.routes[0].match) or not b.routes[0].match)
         if self._errors is None:
             self._errors = []
-        together = Subroute([route for subroute in ordered for route in subroute.routes])
+        together = Subroute([route for subroute in found for route in subroute.routes])
         self._append(self._errors, together, match)
 
     def _append(self, routes: list[Route], subroute: Subroute, match: list[dict[str, Any]]) -> None:
