@@ -30,7 +30,7 @@ class TlsTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send."""
-        if data and not self._is_closing:
+        if data and not (self._is_closing or self._layer.is_leaving):
             self._layer.encrypt(data)
 
     def close(self) -> None:
@@ -44,6 +44,11 @@ class TlsTransport(asyncio.Transport):
         """Cut the connection."""
         self._is_closing = True
         self._raw.abort()
+
+    def leave(self) -> None:
+        """Say goodbye, and drop what still comes until the peer is gone too or the connection is cut."""
+        if not self._is_closing:
+            self._layer.leave()
 
     def gone(self) -> None:
         """Hear that the connection is lost: what is still written goes nowhere."""
@@ -84,6 +89,14 @@ class TlsTransport(asyncio.Transport):
         self._raw.set_write_buffer_limits(high, low)
 
 
+def say_no_more(transport: asyncio.Transport) -> None:
+    """Tell the peer that nothing more comes, and keep the socket, so that no reset overtakes what was said."""
+    if isinstance(transport, TlsTransport):
+        transport.leave()
+    elif transport.can_write_eof():
+        transport.write_eof()
+
+
 class TlsLayer:
     """The TLS state of one connection, without its I/O callbacks: ``receive`` takes raw bytes.
 
@@ -92,7 +105,7 @@ class TlsLayer:
 
     __slots__ = (
         "_established", "_incoming", "_inner", "_is_raw_paused", "_is_reading", "_loop", "_outgoing",
-        "_raw", "ssl_object", "transport",
+        "_raw", "is_leaving", "ssl_object", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -119,6 +132,8 @@ class TlsLayer:
         self._inner: asyncio.Protocol | None = None
         self._is_reading = True
         self._is_raw_paused = False
+        self.is_leaving = False
+        """Whether we have said goodbye and wait for the peer to go."""
 
     @property
     def inner(self) -> asyncio.Protocol | None:
@@ -131,6 +146,8 @@ class TlsLayer:
 
     def receive(self, data: bytes) -> None:
         """Take in raw bytes. ssl.SSLError: the handshake or the stream failed; the alert is sent."""
+        if self.is_leaving:
+            return
         self._incoming.write(data)
         if self._inner is None and not self.shake_hands():
             return
@@ -155,7 +172,7 @@ class TlsLayer:
     def _deliver(self) -> None:
         inner, incoming, tls = self._inner, self._incoming, self.ssl_object
         assert inner is not None
-        while self._is_reading and (incoming.pending or tls.pending()):
+        while self._is_reading and not self.is_leaving and (incoming.pending or tls.pending()):
             try:
                 data = tls.read(READ_SIZE)
             except ssl.SSLWantReadError:  # half a record, or a message of TLS itself
@@ -183,11 +200,17 @@ class TlsLayer:
 
     def say_goodbye(self) -> None:
         """Send close_notify; the client's own is not waited for."""
-        if self._inner is None:
+        if self._inner is None or self.is_leaving:
             return
         with contextlib.suppress(ssl.SSLError):  # it wants to read the client's, or all is broken
             self.ssl_object.unwrap()
         self._send()
+
+    def leave(self) -> None:
+        """Send close_notify; what the peer still sends is dropped unread."""
+        if not self.is_leaving:
+            self.say_goodbye()
+            self.is_leaving = True
 
     def release(self) -> None:
         """Give keys and buffers back: the connection is lost, and others may know of it for a while."""

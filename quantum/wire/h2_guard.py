@@ -32,11 +32,13 @@ GAPS_REMEMBERED = 16
 """Runs of stream ids that a client left out: they tell which error a late use of one is."""
 
 _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _CONTINUATION = 0, 1, 2, 3, 9
+_PRIORITY_UPDATE = 0x10
 _END_STREAM, _END_HEADERS, _PADDED = 0x1, 0x4, 0x8
+_WITH_STREAM = frozenset({_PRIORITY, _PRIORITY_UPDATE})
 _WHOLE = _END_STREAM | _END_HEADERS
 _HEADER = struct.Struct("!HBBBL")
 _WITH_DEPENDENCY = 13
-"""Bytes of a PRIORITY frame up to the stream that it depends on."""
+"""Bytes of PRIORITY and PRIORITY_UPDATE up to the end of the stream id in them."""
 _ID = 0x7FFFFFFF
 
 
@@ -133,7 +135,7 @@ class FrameGuard:
         elif kind == _DATA:
             if not length or flags or stream not in self._open:
                 self._see_data(stream, flags, length)
-        elif kind == _PRIORITY and at + _WITH_DEPENDENCY > len(data):
+        elif kind in _WITH_STREAM and at + min(_WITH_DEPENDENCY, 9 + length) > len(data):
             return False
         else:
             self._see_other(kind, stream, length, data[at + 9 : at + _WITH_DEPENDENCY])
@@ -182,6 +184,8 @@ class FrameGuard:
             not stream or (length == 5 and int.from_bytes(payload, "big") & _ID == stream)
         ):
             self.offence = Offence(PROTOCOL_ERROR, "h2_protocol")
+        elif kind == _PRIORITY_UPDATE and length >= 4 and not int.from_bytes(payload, "big") & _ID:
+            self.offence = Offence(PROTOCOL_ERROR, "h2_protocol")  # of no stream (RFC 9218 §7.1)
         else:
             self._count_odd()
 

@@ -9,6 +9,7 @@ from quantum.http.body import Body
 from quantum.http.headers import Headers
 from quantum.http.message import ConnectionFacts, Request
 from quantum.net.reset import reset
+from quantum.net.tls_transport import say_no_more
 from quantum.wire.h1.head import CONTINUE, encode_chunk, encode_last_chunk, encode_response_head
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.h1_head import Framing
@@ -246,8 +247,7 @@ class H1Output(asyncio.Protocol):
                 self._begin_writing()
             return
         self._resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        say_no_more(self.transport)
         self.set_deadline(LINGER_SECONDS)
 
     def _linger(self, data: bytes) -> None:

@@ -14,6 +14,7 @@ from quantum.connection.h2_server import H2Server, ServerStream
 from quantum.errors import HttpError
 from quantum.http.message import ConnectionFacts
 from quantum.net.reset import reset
+from quantum.net.tls_transport import say_no_more
 from quantum.wire.h2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, H2Failure, H2Settings
 from quantum.wire.h2_guard import FrameGuard
 from services.edge.offenders import FLOODS
@@ -214,8 +215,8 @@ class H2Connection(H2Server):
             if self._is_flooding:
                 transport.pause_reading()
                 seconds = FLOOD_SECONDS
-            elif transport.can_write_eof():
-                transport.write_eof()
+            else:
+                say_no_more(transport)
         self._closing = self.loop.call_later(seconds, self.abort)
 
     def abort(self) -> None:

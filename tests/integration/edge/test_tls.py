@@ -15,6 +15,7 @@ from quantum.http.message import Request, Response
 from quantum.testing.certificates import make_certificates
 from quantum.testing.clock import settle
 from tests.integration.edge.conftest import SECONDS, Edge, length_of
+from tests.integration.edge.hostile import h2
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HANDSHAKE_FAILURES = "quantum_edge_handshakes_failed_total"
@@ -203,3 +204,22 @@ async def test_a_client_that_vanishes_in_its_handshake_leaves_nothing_behind(edg
     await asyncio.sleep(0.1)
     assert edge.service._admission.open == 0
     assert all(e.open_connections == 0 for e in edge.service.entrypoints.values())
+
+
+async def test_who_is_refused_under_tls_hears_the_end_at_once(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.edge.protocols.h1_output.LINGER_SECONDS", 3600.0)
+    monkeypatch.setattr("services.edge.protocols.h2.LINGER_SECONDS", 3600.0)
+    await edge.serve()
+    client = await edge.connect(tls=edge.trust())
+    await client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nbad line\r\n\r\n" + b"x" * 100_000)
+    assert (await client.rest()).startswith(b"HTTP/1.1 400")
+    context = edge.trust()
+    context.set_alpn_protocols(["h2"])
+    client = await edge.connect(tls=context)
+    peer = h2.Peer(client.reader, client.writer)
+    await peer.greet()
+    peer.send(h2.data(0, b"x"), *[h2.data(1, b"x" * 10_000)] * 10)
+    await peer.rest()
+    assert peer.goaway == h2.PROTOCOL_ERROR

@@ -65,8 +65,9 @@ async def dial(edge: Edge) -> AsyncIterator[Dial]:
     """Open HTTP/2 connections that end with the test."""
     opened: list[Peer] = []
 
-    async def connect(*first: tuple[int, int], **options: Any) -> Peer:
-        peer = Peer(*await asyncio.open_connection("127.0.0.1", edge.port, **options))
+    async def connect(*first: tuple[int, int], port: int = 0, **options: Any) -> Peer:
+        opening = asyncio.open_connection("127.0.0.1", port or edge.port, **options)
+        peer = Peer(*await opening)
         opened.append(peer)
         await peer.greet(*first)
         return peer

@@ -26,6 +26,7 @@ from tests.integration.edge.hostile.h2 import (
     POST,
     PRIORITIZED,
     PRIORITY,
+    PRIORITY_UPDATE,
     PROTOCOL_ERROR,
     PUSH_PROMISE,
     REFUSED_STREAM,
@@ -70,6 +71,8 @@ class Case:
     stream: int = 1
     first: tuple[tuple[int, int], ...] = ()
     """Settings that the client begins with."""
+    is_last: bool = False
+    """Whether no stream can follow."""
 
     @property
     def id(self) -> str:
@@ -149,6 +152,7 @@ STREAMS = [
     Case("5.1", "PRIORITY on a closed stream is taken", (OPEN, reset(1), frame(PRIORITY, 0, 1, b"\0\0\0\0\1")), NOTHING),
     Case("5.1.1", "a stream id of the server", (headers(2),), connection(PROTOCOL_ERROR)),
     Case("5.1.1", "a stream id below the last one", (headers(5, path(b"/wait")), headers(3)), connection(PROTOCOL_ERROR)),
+    Case("5.1.1", "the highest stream id", (headers(2**31 - 1),), answer(200), stream=2**31 - 1, is_last=True),
     Case("5.1.1", "a gap in the stream ids", (headers(5),), answer(200), stream=5),
     Case("5.1.2", "a stream above MAX_CONCURRENT_STREAMS", tuple(headers(n, path(b"/wait")) for n in range(1, 203, 2)), stream(REFUSED_STREAM) | connection(PROTOCOL_ERROR), stream=201),
     Case("5.3.1", "HEADERS that depend on themselves", (prioritized(1),), stream(PROTOCOL_ERROR) | connection(PROTOCOL_ERROR)),
@@ -180,12 +184,19 @@ KINDS = [
     Case("6.5.2", "MAX_FRAME_SIZE above the maximum", (settings((MAX_FRAME_SIZE, 1 << 24)),), connection(PROTOCOL_ERROR)),
     Case("8441 3", "ENABLE_CONNECT_PROTOCOL of 2", (settings((ENABLE_CONNECT, 2)),), connection(PROTOCOL_ERROR)),
     Case("9218 2.1", "NO_RFC7540_PRIORITIES of 2", (settings((NO_PRIORITIES, 2)),), connection(PROTOCOL_ERROR)),
+    *[Case("6.5.2", f"the setting {n} of {value} is taken", (settings((n, value)), ANSWERED), answer(200)) for n, value in (
+        (1, 0), (ENABLE_PUSH, 0), (ENABLE_PUSH, 1), (3, 0), (INITIAL_WINDOW, 2**31 - 1), (MAX_FRAME_SIZE, 2**24 - 1), (6, 0),
+    )],
     Case("6.6", "PUSH_PROMISE by a client", (WAITING, frame(PUSH_PROMISE, END_HEADERS, 1, b"\0\0\0\2" + BLOCK)), connection(PROTOCOL_ERROR)),
     Case("6.7", "PING on a stream", (frame(PING, 0, 1, b"12345678"),), connection(PROTOCOL_ERROR)),
     Case("6.7", "PING of six bytes", (frame(PING, 0, 0, b"123456"),), connection(FRAME_SIZE_ERROR)),
     Case("6.7", "an ACK that nobody asked for is taken", (frame(PING, ACK, 0, b"12345678"), ANSWERED), answer(200)),
     Case("6.8", "GOAWAY on a stream", (frame(GOAWAY, 0, 1, b"\0" * 8),), connection(PROTOCOL_ERROR)),
     Case("6.8", "GOAWAY of seven bytes", (frame(GOAWAY, 0, 0, b"\0" * 7),), connection(FRAME_SIZE_ERROR)),
+    Case("9218 7.1", "PRIORITY_UPDATE on a stream", (WAITING, frame(PRIORITY_UPDATE, 0, 1, b"\0\0\0\1u=1")), connection(PROTOCOL_ERROR)),
+    Case("9218 7.1", "PRIORITY_UPDATE for stream 0", (frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\0u=1"),), connection(PROTOCOL_ERROR)),
+    Case("9218 7.1", "PRIORITY_UPDATE of three bytes", (frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0"),), connection(FRAME_SIZE_ERROR, PROTOCOL_ERROR)),
+    Case("9218 7.1", "PRIORITY_UPDATE of a stream to come is taken", (frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\1u=1"), ANSWERED), answer(200)),
     Case("6.9", "WINDOW_UPDATE of 0 on the connection", (window_update(0, 0),), connection(PROTOCOL_ERROR)),
     Case("6.9", "WINDOW_UPDATE of 0 on a stream", (WAITING, window_update(1, 0)), stream(PROTOCOL_ERROR) | connection(PROTOCOL_ERROR)),
     Case("6.9", "WINDOW_UPDATE of three bytes", (frame(WINDOW_UPDATE, 0, 0, b"\0\0\1"),), connection(FRAME_SIZE_ERROR)),

@@ -74,7 +74,7 @@ FLOODS = {
 @pytest.fixture(autouse=True)
 def soon_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who floods is cut when it has been told, and not two seconds later."""
-    monkeypatch.setattr(h2_module, "FLOOD_SECONDS", 0.2)
+    monkeypatch.setattr(h2_module, "FLOOD_SECONDS", 0.05)
 
 
 async def flood(peer: Peer, make, most: int = 20_000, at_once: int = AT_ONCE) -> tuple[int, float]:

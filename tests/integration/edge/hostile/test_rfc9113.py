@@ -8,6 +8,7 @@ names all that it allows; a message that is malformed may also be answered with 
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 
@@ -49,9 +50,9 @@ def outcome(peer: Peer, number: int) -> tuple[str, int]:
     return ("stream", resets[-1].code) if resets else ("nothing", 0)
 
 
-async def try_out(dial: Dial, case: Case) -> str:
+async def try_out(dial: Dial, case: Case, **options: Any) -> str:
     """Return what is wrong, "" when all is well."""
-    peer = await dial(*case.first)
+    peer = await dial(*case.first, **options)
     for part in case.frames:
         if part == SETTLED:
             await peer.settle()
@@ -61,7 +62,7 @@ async def try_out(dial: Dial, case: Case) -> str:
     came = outcome(peer, case.stream)
     if came not in case.outcome:
         return f"{case.id}: {came} instead of {sorted(case.outcome)}"
-    if not peer.is_closed:
+    if not peer.is_closed and not case.is_last:
         peer.send(headers(9001))
         await peer.settle()
         if peer.status(9001) != 200:
@@ -69,9 +70,17 @@ async def try_out(dial: Dial, case: Case) -> str:
     return ""
 
 
+@pytest.mark.parametrize("is_secure", [False, True], ids=["in clear", "under TLS"])
 @pytest.mark.parametrize("cases", GROUPS.values(), ids=GROUPS.keys())
-async def test_frames_and_what_must_come_of_them(dial: Dial, cases: list[Case]) -> None:
-    wrong = [await try_out(dial, case) for case in cases]
+async def test_frames_and_what_must_come_of_them(
+    edge: Edge, dial: Dial, cases: list[Case], is_secure: bool
+) -> None:
+    options: dict[str, Any] = {}
+    if is_secure:
+        context = edge.trust()
+        context.set_alpn_protocols(["h2"])
+        options = {"port": edge.tls_port, "ssl": context, "server_hostname": "localhost"}
+    wrong = [await try_out(dial, case, **options) for case in cases]
     assert "\n".join(filter(None, wrong)) == ""
 
 
