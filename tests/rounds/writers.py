@@ -76,8 +76,8 @@ class Writer:
     def _path(self) -> str:
         return f"{self._folder}/d{self._dice.randrange(2)}/f{self._dice.randrange(4)}"
 
-    def _content(self) -> bytes:
-        size = self._dice.choice([0, 10, 3000, 90_000, 700_000])
+    def _content(self, size: int | None = None) -> bytes:
+        size = self._dice.choice([0, 10, 3000, 90_000, 700_000]) if size is None else size
         return self._dice.randbytes(size) + f"{self._name} {secrets.token_hex(4)}".encode()
 
     async def _put(self) -> None:
@@ -99,9 +99,12 @@ class Writer:
 
     async def _batch(self) -> None:
         items = {}
-        for _ in range(self._dice.randrange(2, 20)):
+        is_packed = (
+            self._dice.random() < 0.5
+        )  # so many small ones are one file on the server's disk
+        for _ in range(40 if is_packed else self._dice.randrange(2, 20)):
             items[self._path() if self._dice.random() < 0.3 else f"{self._folder}/b/{secrets.token_hex(3)}"] = (
-                self._content(), secrets.token_hex(8)
+                self._content(60 if is_packed else None), secrets.token_hex(8)
             )  # fmt: skip
         body = b""
         for path, (data, op_id) in items.items():

@@ -61,7 +61,9 @@ class Files:
         limit = call.number("limit", LARGEST_PAGE, LARGEST_PAGE)
         with_version = query.get("versions", "").lower() in {"true", "1", "yes"}
         if path and self._share.tree.get(path) is None:
-            raise NotThere(path)
+            await self._share.look_at(path)  # somebody made it on the disk a moment ago
+            if self._share.tree.get(path) is None:
+                raise NotThere(path)
         after = query.get("cursor", "").split("/")
         entries: list[dict[str, Any]] = []
         last = ""

@@ -17,7 +17,7 @@ from quantum.tasks import TaskSet
 from quantum.wire.websocket import CloseCode, Opcode, deflate, encode_frame
 from services.sync import protocol
 from services.sync.live.metrics import LiveMetrics
-from services.sync.rules.operations import content_of
+from services.sync.rules.operations import KINDS, content_of
 
 if TYPE_CHECKING:
     from services.sync.live.client import Client
@@ -81,6 +81,8 @@ class Hub:
         self.clients: set[Client] = set()
         self.tasks = TaskSet("sync:hub")
         self._committed: OrderedDict[int, float] = OrderedDict()
+        self._head = metrics.head.labels(share.name)
+        self._operations = {kind: metrics.operations.labels(kind) for kind in KINDS}
 
     def start(self) -> None:
         """Begin to look for silent clients."""
@@ -90,6 +92,8 @@ class Hub:
     def announce(self, seq: int, entry: ShareOperation) -> None:
         """Tell every subscriber of an operation."""
         self._count(seq, entry)
+        if not self.clients:
+            return
         plain = Said(lambda: protocol.file_operation(entry.operation, entry.source_client))
         full = Said(lambda: operation_message(seq, entry))
         told = 0
@@ -116,11 +120,10 @@ class Hub:
             client.close(CloseCode.TRY_AGAIN, "the log is another one")
 
     def _count(self, seq: int, entry: ShareOperation) -> None:
-        share, metrics = self.share, self.metrics
-        metrics.operations.labels(content_of(entry.operation)[0]).inc()
-        metrics.head.labels(share.name).set(seq)
+        self._operations[content_of(entry.operation)[0]].inc()
+        self._head.set(seq)
         if entry.rule:
-            metrics.conflicts.labels("copy").inc()
+            self.metrics.conflicts.labels("copy").inc()
         self._committed[seq] = self.clock.monotonic()
         if len(self._committed) > TIMED:
             self._committed.popitem(last=False)

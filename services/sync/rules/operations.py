@@ -9,6 +9,9 @@ from typing import Any
 
 from services.sync.rules.tree import Node, Operation
 
+KINDS = ("Create", "Update", "Delete", "Move")
+"""What an operation can be."""
+
 
 def created(node: Node) -> Operation:
     """A path that was free is taken."""

@@ -115,8 +115,15 @@ def test_patterns_links_and_modes(clients):
     (one / "node_modules").mkdir()
     (one / "node_modules" / "m.js").write_text("x")
     (one / "link").symlink_to("/etc/passwd")
+    (one / "9:30.txt").write_text("x")
     told = clients.once(one, "--exclude", "*.tmp", "--exclude", "node_modules/")
     assert told.returncode == 4
+    said = "".join(told.stderr.split())  # wrapped to the width of the terminal
+    assert "".join("put a copy in its place, or exclude it".split()) in said
+    assert (
+        "".join("9:30.txt: the character ':' is not allowed: rename it, or exclude it".split())
+        in said
+    )
     assert "link: a symbolic link" in told.stderr
     assert not (clients.share / "drop.tmp").exists()
     assert not (clients.share / "node_modules").exists()

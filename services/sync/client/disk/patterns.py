@@ -42,9 +42,9 @@ class Patterns:
 
 
 def refusal_of(path: str) -> str:
-    """Return why a share cannot have a path, "" when it can."""
+    """Return why a share cannot have a path and what to do about it, "" when it can."""
     try:
         parsed = parse_path(path)
     except PathRefused as error:
-        return str(error)
+        return f"{error}: rename it, or exclude it"
     return "" if parsed == path else "the name is not in Unicode's NFC: rename it"

@@ -20,6 +20,11 @@ SETTLED_NS = 50_000_000
 """Age (ns) a file must have before its hash is kept: two writes within one step of the file system's
 clock (4 ms on Linux) leave the same time stamp."""
 
+NO_FILE = (
+    "a symbolic link, a device or a socket is not synced: put a copy in its place, or exclude it"
+)
+"""What is said of what is neither a file nor a directory: where a link points to is elsewhere on each system."""
+
 Identity = tuple[int, int, int, int]
 """Modification time, change time, size, inode: one of them changes whenever the content does."""
 
@@ -105,7 +110,7 @@ class Scanner:
         elif status.is_file:
             self._take_file(scan, path, status)
         else:
-            scan.unknown[path] = scan.skipped[path] = "a symbolic link or no file; not followed"
+            scan.unknown[path] = scan.skipped[path] = NO_FILE
 
     def _take_file(self, scan: Scan, path: str, status: Status) -> None:
         known = self.hashes.get(path)

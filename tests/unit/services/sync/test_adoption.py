@@ -119,6 +119,15 @@ async def test_a_request_sees_what_was_just_written_on_the_disk(deploy):
         assert (await put(share, "a", b"2", if_match='"v1"')).status == 412
 
 
+async def test_a_folder_that_was_just_made_on_the_disk_can_be_listed(deploy):
+    async with deploy() as share:
+        await put(share, "a", b"1")
+        (share.root / "made").mkdir()
+        answer = await share.ask("GET", "/api/list?path=made")
+        assert (answer.status, json.loads(answer.body)) == (200, [])
+        assert (await share.ask("GET", "/api/list?path=not-made")).status == 404
+
+
 async def test_names_that_clash_on_the_disk_are_left_alone(deploy):
     async with deploy() as share:
         await asyncio.sleep(0.3)
