@@ -18,6 +18,8 @@ from services.sync.client.remote.api import (
 )
 from services.sync.content.manifest import Manifest
 
+LOG = "log"
+
 
 @dataclass
 class Truth:
@@ -73,7 +75,7 @@ class Truth:
             (path, expect if current is not None else None, self.versions.get(path, 0))
         )
         self.contents[node.hash] = data
-        return Written(self.commit(path, node, client), node)
+        return Written(self.commit(path, node, client), node, LOG)
 
     def assemble(self, path: str, manifest: Manifest, expect: Node | None, client: str) -> Written:
         missing = [name for name, _ in manifest.chunks if name not in self.chunks]
@@ -100,7 +102,7 @@ class Truth:
             return Written(self.versions[path], current)
         self._make_parents(path, client)
         self._refuse_clash(path)
-        return Written(self.commit(path, DIRECTORY, client), DIRECTORY)
+        return Written(self.commit(path, DIRECTORY, client), DIRECTORY, LOG)
 
     def move(self, source: str, to: str, expect: Node, cursor: int, client: str) -> Written:
         current = self.tree.get(source)
@@ -164,7 +166,7 @@ class Replica:
         self.news = Event()
 
     def listing(self) -> Listing:
-        return Listing(dict(self.truth.snapshots[self.seen]), self.seen, "log")
+        return Listing(dict(self.truth.snapshots[self.seen]), self.seen, LOG)
 
     def changes(self, cursor: int) -> Page:
         if cursor > self.seen:

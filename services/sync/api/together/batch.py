@@ -25,6 +25,7 @@ from services.sync.disk.staging import Small, Staged, stage
 from services.sync.protocol import nanoseconds, rfc3339
 from services.sync.rules import changes
 from services.sync.rules.conditions import Condition, Conflicted
+from services.sync.rules.operations import content_of
 from services.sync.rules.tree import Node
 from services.sync.share.committing import MOST_TOGETHER, Asked, Committed, Decide
 from services.sync.share.paths import parse_path
@@ -208,12 +209,13 @@ class Batch:
     def _result(self, item: _Item, writing: Writing | None, done: Committed) -> Result:
         record = item.record
         if writing is not None:
-            return _written(record, writing.written(done))
+            return _written(record, writing.written(done)) | _place(item, done)
         if record.kind == "delete":
             return {"path": record.path, "status": 204, "version": done.sequence}
         node = self._share.tree.get(item.path)
         version = done.sequence or (node.version if node is not None else 0)
-        return {"path": record.path, "status": 201 if item.is_new else 200, "version": version}
+        result: Result = {"path": record.path, "status": 201 if item.is_new else 200}
+        return {**result, "version": version} | _place(item, done)
 
     def _decide(self, call: Call, item: _Item) -> Decide:
         record, condition = item.record, _condition(item.record)
@@ -223,6 +225,15 @@ class Batch:
             self._desk, tree, item.path, condition, call.client, call.confirmation,
             recursive=record.recursive,
         )  # fmt: skip
+
+
+def _place(item: _Item, done: Committed) -> Result:
+    """Return where in the log it is, if one operation is all of it: the writer need not read that."""
+    if len(done.entries) != 1 or done.path != item.path:
+        return {}
+    kind, body = content_of(done.entries[0].operation)
+    is_this = kind in {"Create", "Update"} and body["metadata"]["hash"] == item.hash
+    return {"seq": done.sequence} if is_this else {}
 
 
 def _written(record: Record, written: Written) -> Result:

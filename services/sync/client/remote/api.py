@@ -89,6 +89,8 @@ class Written:
 
     seq: int = 0
     node: Node | None = None
+    log: str = ""
+    """The log in which the operation ``seq`` is this change and nothing else; "" where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,14 +165,15 @@ class HttpRemote:
         fields |= {"Sync-Confirm": confirm} if confirm else {}
         try:
             async with self._ask_many("api/batch", data=body, headers=fields) as answer:
-                results = (await answer.json())["results"]
+                told = await answer.json()
         except Unsupported:
             self._takes_many = False
             raise
+        results, log = told["results"], str(told.get("log", ""))
         if len(results) != len(writes):
             raise Offline("the answer is not about what was asked")
         return [
-            written(result) if result["status"] < 300 else _meaning(result["status"], result)
+            written(result, log) if result["status"] < 300 else _meaning(result["status"], result)
             for result in results
         ]
 

@@ -55,9 +55,10 @@ def _condition(write: Write) -> Json:
     return {} if write.expect.is_directory else {"if_match": write.expect.hash}
 
 
-def written(result: Json) -> Written:
-    """Return what a successful result says."""
-    return Written(int(result.get("version") or 0))
+def written(result: Json, log: str) -> Written:
+    """Return what a successful result says, in an answer from ``log``."""
+    seq = int(result.get("seq") or 0)
+    return Written(seq, log=log) if seq else Written(int(result.get("version") or 0))
 
 
 async def read_contents(source: Source) -> AsyncIterator[tuple[Json, bytes]]:

@@ -27,6 +27,8 @@ class RemoteView:
         self.cursor = int(state.fact("cursor") or 0)
         self._own: dict[str, tuple[Node | None, int]] = {}
         self._order: list[tuple[int, str]] = []
+        self._told: dict[int, Change] = {}
+        """Operations after the cursor that our answers told us of."""
         self._waiting: list[Change] | None = None
         self.tree: dict[str, Node] = dict(state.remote)
         self.awaited_head = 0
@@ -57,6 +59,8 @@ class RemoteView:
         for path in list(tree):
             for above in ancestors(path):
                 tree.setdefault(above, DIRECTORY)
+        if listing.log != self.log:
+            self._told.clear()
         self._state.replace_remote(tree)
         self.log = listing.log
         self._advance(listing.cursor)
@@ -103,14 +107,25 @@ class RemoteView:
         if change.seq:
             self._advance(change.seq)
 
-    def wrote(self, path: str, node: Node | None, seq: int) -> None:
-        """Note a change of our own that the server acknowledged."""
+    def wrote(self, path: str, node: Node | None, seq: int, log: str = "") -> None:
+        """Note a change of our own that the server acknowledged.
+
+        With ``log`` its operation there is this change and nothing else: where the log goes on with
+        such ones from the cursor, they need not be read.
+        """
         if self.log and seq > self.cursor:
             self._own[path] = (node, seq)
             heappush(self._order, (seq, path))
             self._show(path, node)
+            if log == self.log:
+                self._told[seq] = Change(path, node, "", seq, self._client)
+                self._follow_own()
         elif not self.log:
             self._set(path, node)
+
+    def _follow_own(self) -> None:
+        while self._waiting is None and (change := self._told.get(self.cursor + 1)) is not None:
+            self._apply(change)
 
     def moved(self, source: str, to: str, seq: int) -> None:
         """Note a move of our own, with everything below."""
@@ -125,6 +140,10 @@ class RemoteView:
         return max((seq for _, seq in self._own.values()), default=0)
 
     def _advance(self, cursor: int) -> None:
+        if cursor == self.cursor + 1:
+            self._told.pop(cursor, None)
+        else:
+            self._told = {seq: change for seq, change in self._told.items() if seq > cursor}
         self.cursor = cursor
         self._state.set_fact("cursor", str(cursor))
         while self._order and self._order[0][0] <= cursor:

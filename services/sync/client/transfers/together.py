@@ -104,7 +104,7 @@ class Together:
         for (at, _), answer in zip(asked, answers, strict=True):
             action = actions[at]
             if isinstance(answer, Written):
-                self._view.wrote(action.path, action.node, answer.seq)
+                self._view.wrote(action.path, action.node, answer.seq, answer.log)
             else:
                 ends[at] = answer
         return ends

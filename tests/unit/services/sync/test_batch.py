@@ -81,6 +81,24 @@ async def test_each_record_has_a_result_of_its_own(deploy):
         assert not (share.root / "c").exists()
 
 
+async def test_a_write_that_is_one_operation_and_nothing_else_is_told_its_place_in_the_log(deploy):
+    async with deploy() as share:
+        _, results, _ = await post(
+            share,
+            record("d", kind="directory"),
+            record("d/a", b"1"),
+            record("made/with/it", b"1"),
+            record("d/a", b"1"),
+            record("d/a", b"2", if_none_match="*", on_conflict="copy"),
+            record("d/a", b"2", if_match="*"),
+        )
+        assert [result.get("seq") for result in results] == [1, 2, None, None, None, 7]
+        asked = await share.ask("POST", "/api/sync", b'{"cursor":0}')
+        operations = {o["seq"]: o["operation"] for o in json.loads(asked.body)["operations"]}
+        assert operations[2]["Create"]["metadata"]["path"] == "d/a"
+        assert operations[7]["Update"]["metadata"]["hash"] == sha(b"2")
+
+
 async def test_what_came_before_a_broken_record_counts_and_the_answer_says_so(deploy):
     async with deploy() as share:
         status, results, told = await post(

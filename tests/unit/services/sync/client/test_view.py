@@ -49,6 +49,33 @@ def test_our_own_answer_stands_until_the_log_has_told_of_it(view):
     assert view.tree["d/a"] == ONE
 
 
+def test_what_our_answers_told_in_a_row_need_not_be_read_in_the_log(view):
+    view.wrote("b", TWO, 12, "log")
+    assert (view.cursor, view.awaited) == (10, 12), "11 is not ours"
+    view.apply(Change("b", ONE, seq=11))
+    assert view.tree["b"] == TWO
+    view.wrote("c", ONE, 13, "log")
+    assert (view.cursor, view.awaited) == (13, 0)
+    assert view.tree == {"d": DIRECTORY, "d/a": ONE, "b": TWO, "c": ONE}
+
+
+def test_answers_in_any_order_make_a_row(view):
+    for seq, path in ((13, "c"), (11, "a"), (12, "b")):
+        view.wrote(path, ONE, seq, "log")
+    assert (view.cursor, view.awaited) == (13, 0)
+    assert not view.apply(Change("x", ONE, seq=15)), "14 is missing"
+    assert view.apply(Change("a", TWO, seq=12)), "heard already"
+    assert view.tree["a"] == ONE
+
+
+def test_what_an_answer_of_another_log_told_is_read_again(view):
+    view.wrote("a", ONE, 11, "other")
+    assert (view.cursor, view.awaited) == (10, 11)
+    view.wrote("b", ONE, 12, "log")
+    view.replace(Listing({"x": TWO}, 11, "new"))
+    assert view.cursor == 11, "what the old log had at 12 is not what the new one has"
+
+
 def test_our_own_move_and_what_came_before_it_in_the_log(view):
     view.moved("d", "e", 12)
     assert view.tree == {"e": DIRECTORY, "e/a": ONE}
