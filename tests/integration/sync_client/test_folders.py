@@ -119,11 +119,11 @@ def test_patterns_links_and_modes(clients):
     told = clients.once(one, "--exclude", "*.tmp", "--exclude", "node_modules/")
     assert told.returncode == 4
     said = "".join(told.stderr.split())  # wrapped to the width of the terminal
-    assert "".join("put a copy in its place, or exclude it".split()) in said
-    assert (
-        "".join("9:30.txt: the character ':' is not allowed: rename it, or exclude it".split())
-        in said
-    )
+    for remedy in (
+        "put a copy in its place, or exclude it",
+        "9:30.txt: the character ':' is not allowed: rename it, or exclude it",
+    ):
+        assert remedy.replace(" ", "") in said
     assert "link: a symbolic link" in told.stderr
     assert not (clients.share / "drop.tmp").exists()
     assert not (clients.share / "node_modules").exists()
