@@ -15,6 +15,7 @@ from services.sync.client.progress import Outcome, Progress
 from services.sync.client.remote.api import (
     ChunksMissing,
     ConfirmationWanted,
+    Offline,
     Refused,
     Remote,
     Rescan,
@@ -100,6 +101,9 @@ class Rounds:
         """Look at both sides as far as needed, and plan."""
         if self.is_remote_stale:
             await self.refresh()
+        if self._view.lags:
+            self.is_remote_stale = True
+            raise Offline("it does not know yet of all that it took from this folder before")
         await self._replica.look()
         made = plan(
             self._replica.tree, self._view.tree, self._state.synced,

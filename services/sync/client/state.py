@@ -63,6 +63,8 @@ class State:
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._is_open = False
+        self._facts: dict[str, str] = dict(connection.execute("SELECT name, value FROM facts"))
+        self._changed: set[str] = set()
         self.synced = self._read_tree("synced")
         self.remote = self._read_tree("remote")
 
@@ -86,12 +88,13 @@ class State:
 
     def fact(self, name: str) -> str:
         """Return a remembered value, "" when there is none."""
-        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return str(row[0]) if row else ""
+        return self._facts.get(name, "")
 
     def set_fact(self, name: str, value: str) -> None:
-        """Remember a value."""
-        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        """Remember a value. It is written with the commit: some change with every operation."""
+        self._begin()
+        self._facts[name] = value
+        self._changed.add(name)
 
     def set_synced(self, path: str, node: Node | None) -> None:
         """Record that both sides have ``node`` at ``path``."""
@@ -168,7 +171,10 @@ class State:
         self._connection.execute(
             "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (LARGEST_JOURNAL,)
         )
+        facts = [(name, self._facts[name]) for name in self._changed]
+        self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)
         self._connection.execute("COMMIT")
+        self._changed.clear()
         self._is_open = False
 
     def _set(self, table: str, tree: dict[str, Node], path: str, node: Node | None) -> None:

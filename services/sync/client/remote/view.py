@@ -25,6 +25,7 @@ class RemoteView:
         self._takes = takes
         self.log = state.fact("log")
         self.cursor = int(state.fact("cursor") or 0)
+        self._relied = self._recorded = _place(state.fact("relied"))
         self._own: dict[str, tuple[Node | None, int]] = {}
         self._order: list[tuple[int, str]] = []
         self._told: dict[int, Change] = {}
@@ -35,6 +36,16 @@ class RemoteView:
         """The place in the log that a listing must reach: operations after it are told, earlier ones not."""
         self.is_known = bool(self.log)
         """Whether the tree is worth planning with; a server without cursors must be listed."""
+
+    @property
+    def lags(self) -> bool:
+        """Whether the log was not yet read as far as an earlier process knew it when it recorded what is synced.
+
+        What the record has and the tree has not would be taken for deleted on the server. A replica that
+        has not heard of our last writes answers so, or a log that was restored from an older copy.
+        """
+        log, seq = self._recorded
+        return bool(self.log) and self.log == log and self.cursor < seq
 
     @property
     def has_cursor(self) -> bool:
@@ -116,6 +127,7 @@ class RemoteView:
         if self.log and seq > self.cursor:
             self._own[path] = (node, seq)
             heappush(self._order, (seq, path))
+            self._rely_on(seq)
             self._show(path, node)
             if log == self.log:
                 self._told[seq] = Change(path, node, "", seq, self._client)
@@ -146,11 +158,18 @@ class RemoteView:
             self._told = {seq: change for seq, change in self._told.items() if seq > cursor}
         self.cursor = cursor
         self._state.set_fact("cursor", str(cursor))
+        self._rely_on(cursor)
         while self._order and self._order[0][0] <= cursor:
             _, path = heappop(self._order)
             if path in self._own and self._own[path][1] <= cursor:
                 del self._own[path]
                 self._show(path, self._state.remote.get(path))
+
+    def _rely_on(self, seq: int) -> None:
+        """Record with the next commit that what is synced is of the log up to ``seq``."""
+        if self._relied[0] != self.log or self._relied[1] < seq:
+            self._relied = (self.log, seq)
+            self._state.set_fact("relied", f"{seq} {self.log}")
 
     def _move(self, source: str, to: str, node: Node | None) -> None:
         below = [p for p in self._state.remote if is_below(p, source)]
@@ -179,3 +198,9 @@ class RemoteView:
             self.tree.pop(path, None)
         else:
             self.tree[path] = node
+
+
+def _place(recorded: str) -> tuple[str, int]:
+    """Return the log and the place in it."""
+    seq, _, log = recorded.partition(" ")
+    return log, int(seq or 0)

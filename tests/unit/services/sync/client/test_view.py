@@ -132,3 +132,38 @@ def test_a_file_that_is_no_database_is_told_with_a_remedy(tmp_path):
     (tmp_path / "client.db").write_bytes(b"not a database, certainly" * 100)
     with pytest.raises(StateBroken, match="remove it"):
         State.open(str(tmp_path / "client.db"))
+
+
+def restarted(state):
+    state.commit()
+    return RemoteView(State(state._connection), "me", lambda path, node: True)
+
+
+def test_what_an_earlier_process_wrote_must_be_read_before_anything_is_planned(view, state):
+    view.wrote("b", TWO, 12)
+    assert not view.lags, "its own answers still stand"
+    again = restarted(state)
+    assert (again.cursor, again.lags) == (10, True), "b would look deleted there"
+    again.apply(Change("a", ONE, seq=11))
+    assert again.lags
+    again.apply(Change("b", TWO, seq=12))
+    assert not again.lags
+
+
+def test_a_listing_that_is_asked_for_anew_must_reach_as_far_as_was_known(view, state):
+    view.apply(Change("b", TWO, seq=11))
+    state.set_fact("log", "")  # as after a change of the patterns
+    again = restarted(state)
+    assert not again.has_cursor
+    again.replace(Listing({"d/a": ONE}, 10, "log"))
+    assert again.lags
+    again.replace(Listing({"d/a": ONE, "b": TWO}, 11, "log"))
+    assert not again.lags
+
+
+def test_another_log_owes_nothing_to_the_one_before(view, state):
+    view.wrote("b", TWO, 12)
+    again = restarted(state)
+    again.replace(Listing({"x": TWO}, 3, "new"))
+    assert not again.lags
+    assert not restarted(again._state).lags
