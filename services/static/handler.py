@@ -7,12 +7,12 @@ import errno
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantum.errors import HttpError
 from quantum.http.failure import failed_status
 from quantum.http.files.answer import Representation, answer, answer_bytes, read_parts
-from quantum.http.files.beneath import join
+from quantum.http.files.beneath import join, status_beneath
 from quantum.http.files.conditional import PRECONDITIONS
 from quantum.http.files.content_types import content_type_of
 from quantum.http.files.ranges import ByteRange
@@ -23,6 +23,7 @@ from quantum.http.message import Request, Response
 from quantum.http.placeholders import compile_template
 from quantum.http.target import clean_path
 from quantum.modules.lifetime import Provision
+from services.static.browse.handler import Browse
 from services.static.config import FileServerConfig
 from services.static.contents import LARGEST, SETTLED, Content, Contents, identity_of
 from services.static.etag import UNDATED, etag_of
@@ -39,6 +40,11 @@ encoding cannot exist, a loop of links leads nowhere.)"""
 
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 
+LONGEST_ETAG = 512
+"""Bytes of an entity tag that a file beside holds: hashes have a hundred."""
+ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+"""RFC 9110 §8.8.3."""
+
 _VARY = ((b"vary", b"Accept-Encoding"),)
 """On every file, as Caddy does: an ``encode`` handler in front may answer in several encodings."""
 
@@ -48,11 +54,12 @@ RETRY_AFTER = b"2"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file for a request. ``may_be_kept``: no other file could take its place for this path."""
+    """A file for a request, or a folder that is listed. ``may_be_kept``: no other could take its place here."""
 
     name: str
     is_index: bool
     may_be_kept: bool
+    is_listed: bool = False
 
 
 class FileServer:
@@ -66,6 +73,8 @@ class FileServer:
         self._is_hidden = compile_hidden(config.hide)
         self._status = compile_template(config.status_code) if config.status_code else None
         self._sidecars = _sidecars(config, provision)
+        self._browse = None if config.browse is None else Browse(config.browse, self._is_hidden)
+        self._etag_suffixes = tuple(config.etag_file_extensions)
         self._contents = Contents()
 
     async def handle(self, request: Request) -> Response:
@@ -77,9 +86,21 @@ class FileServer:
         if content is not None:
             return self._from_memory(request, content)
         try:
-            return self._from_disk(request, root, key, sidecars)
+            found = self._find(request, root)
+            if found.is_listed:
+                return await self._list(request, root, found.name)
+            return self._from_disk(request, root, key, sidecars, found)
         except OSError as error:
             raise _refusal(error) from error
+
+    async def _list(self, request: Request, root: str, name: str) -> Response:
+        assert self._browse is not None
+        # Links of the page are relative: whatever canonical_uris says, they need the slash.
+        redirect = _canonical(request, is_index=True)
+        if redirect is not None:
+            return redirect
+        self._check_method(request)
+        return await self._browse.answer(request, root, name)
 
     def _from_memory(self, request: Request, content: Content) -> Response:
         self._check_method(request)
@@ -100,9 +121,13 @@ class FileServer:
         return answer_bytes(request.method, request.headers, content.data, content.representation)
 
     def _from_disk(
-        self, request: Request, root: str, key: str, sidecars: list[tuple[bytes, str]]
+        self,
+        request: Request,
+        root: str,
+        key: str,
+        sidecars: list[tuple[bytes, str]],
+        found: Found,
     ) -> Response:
-        found = self._find(request, root)
         if self._config.canonical_uris:
             redirect = _canonical(request, is_index=found.is_index)
             if redirect is not None:
@@ -117,6 +142,9 @@ class FileServer:
         except OutsideRoot as error:
             raise HttpError(404, f"a link leads out of the root: {found.name}") from error
         representation = _represent(found.name, status)
+        if self._etag_suffixes:
+            representation = replace(representation, etag=self._etag_beside(root, found.name))
+            return self._send(request, descriptor, representation)
         if found.may_be_kept and status.st_size <= LARGEST and self._is_settled(status):
             data = _read_small(descriptor, status.st_size)
             if data is not None:
@@ -177,7 +205,25 @@ class FileServer:
                 continue
             if is_file:
                 return Found(index, is_index=True, may_be_kept=position == 0)
+        if self._browse is not None and not (self._is_hidden is not None and self._is_hidden(name)):
+            if status_beneath(root, name) is None:
+                raise HttpError(404, f"a link leads out of the root: {name}")
+            return Found(name, is_index=True, may_be_kept=False, is_listed=True)
         raise HttpError(404, f"directory without an index file: {name}")
+
+    def _etag_beside(self, root: str, name: str) -> bytes | None:
+        """Return what the first file beside says; None, and the answer has no tag, where none is readable."""
+        for suffix in self._etag_suffixes:
+            try:
+                descriptor, status = open_beneath(root, name + suffix)
+            except (OSError, OutsideRoot):
+                continue
+            text = _read_small(descriptor, min(status.st_size, LONGEST_ETAG + 1))
+            if text is None:
+                os.close(descriptor)
+            elif ETAG.fullmatch(text.strip()):
+                return text.strip()
+        return None
 
     def _refuse_hidden(self, name: str) -> None:
         if self._is_hidden is not None and self._is_hidden(name):

@@ -94,6 +94,14 @@ def handler_routes(proxy: dict[str, Any], site: Path) -> list[dict[str, Any]]:
     limit = {"handler": "rate_limit", "rate_limits": {"limited": zone}, "distributed": {}}
     return [
         {
+            "match": [{"path": ["/folder/*"]}],
+            "handle": [
+                {"handler": "rewrite", "strip_path_prefix": "/folder"},
+                {"handler": "file_server", "root": str(site), "browse": {}, "index_names": []},
+            ],
+            "terminal": True,
+        },
+        {
             "match": [{"path": ["/limited/*"]}],
             "handle": [
                 limit, {"handler": "rewrite", "strip_path_prefix": "/limited"},

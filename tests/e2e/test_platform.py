@@ -69,6 +69,15 @@ def test_who_asks_too_often_is_refused_and_nobody_else(platform: Platform) -> No
     assert platform.plain.get("/page.html").status == 200
 
 
+def test_a_folder_is_listed_for_people_and_programs(platform: Platform) -> None:
+    listed = platform.plain.get("/folder/", Accept="application/json").json()
+    sizes = {entry["name"]: entry["size"] for entry in listed}
+    assert sizes["big.bin"] == 2_000_000
+    assert "index.html" in sizes
+    page = platform.plain.get("/folder/?sort=size&order=desc", Accept="text/html").text
+    assert page.index("book.txt") < page.index("index.html")
+
+
 def test_what_an_upstream_answers_is_intercepted(platform: Platform) -> None:
     answer = platform.plain.get("/caught")
     assert (answer.status, answer.text) == (203, "caught 200")

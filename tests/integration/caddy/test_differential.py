@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from quantum.testing.topology import free_port
-from tests.integration.caddy import differential, modules, templates
+from tests.integration.caddy import differential, listings, modules, templates
 
 SEED = 20261123
 EACH = 5
@@ -17,6 +17,7 @@ def test_every_case_is_answered_as_caddy_answers_it(tmp_path):
     site = modules.make_site(tmp_path / "site")
     cases += modules.file_cases(site) + modules.expression_cases(site)
     cases += templates.template_cases(templates.make_pages(tmp_path / "pages"))
+    cases += listings.listing_cases(listings.make_folder(tmp_path / "folder"))
     cases += modules.url_pattern_cases()
     cases += modules.authentication_cases() + modules.chain_cases()
     ports = free_port(), free_port()

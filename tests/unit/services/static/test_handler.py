@@ -1,65 +1,9 @@
 import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from quantum.errors import HttpError
-from quantum.http.headers import Headers
-from quantum.http.message import ConnectionFacts, Request
-from quantum.modules.config import use_registry
-from quantum.modules.registry import Registry
-from quantum.testing.clock import ManualClock
-from quantum.testing.context import make_context, make_module, make_revision
-from services.static.manifest import MANIFEST
-from services.static.service import StaticService
-
-PEER = ConnectionFacts(("127.0.0.1", 4000), ("127.0.0.1", 80), "http")
-
-
-def request(method="GET", path="/", query=None, **fields):
-    headers = Headers([(k.replace("_", "-").encode(), v.encode()) for k, v in fields.items()])
-    return Request(method, "http", "localhost", path, query, headers, b"", PEER)
-
-
-@pytest.fixture
-def root(tmp_path):
-    root = tmp_path / "site"
-    (root / "docs").mkdir(parents=True)
-    (root / "empty").mkdir()
-    (root / "index.html").write_text("<h1>home</h1>")
-    (root / "docs/index.html").write_text("docs")
-    (root / "a b.txt").write_text("0123456789")
-    (root / "data.unknown").write_bytes(b"\x00\x01")
-    (tmp_path / "secret.txt").write_text("secret")
-    return root
-
-
-@pytest.fixture
-def serve(root, tmp_path):
-    clock = ManualClock(start=datetime.now(UTC) + timedelta(hours=1))
-
-    async def make(**fields):
-        context = make_context("static", tmp_path, clock=clock)
-        with use_registry(Registry(MANIFEST.modules)):
-            module = make_module(MANIFEST.modules[0], {"root": str(root), **fields})
-        service = StaticService(context)
-        (await service.prepare(make_revision(modules=(module,)))).commit()
-        return context.hop.handler("static", "r1", module.path)
-
-    return make
-
-
-async def body_of(response):
-    if isinstance(response.body, bytes):
-        return response.body
-    return b"".join([chunk async for chunk in response.body])
-
-
-async def refused(handler, **arguments):
-    with pytest.raises(HttpError) as info:
-        await handler.handle(request(**arguments))
-    return info.value
+from tests.unit.services.static.serving import body_of, refused, request
 
 
 async def test_a_file_comes_with_type_validators_and_length(serve, root):
