@@ -32,7 +32,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from quantum.errors import HttpError
 from quantum.hop.facts import FactsCache, encode_facts
 from quantum.hop.handed_back import HandedBack, Note, decode_note
-from quantum.http.body import AnyBody
+from quantum.http.body import HIGH_WATER, AnyBody
 from quantum.http.headers import Field, Headers
 from quantum.http.message import ConnectionFacts, Request, Response
 from quantum.wire.h1.head import SECRET_FIELDS
@@ -120,7 +120,7 @@ def request_fields(request: Request, lead: bytes, now: float, marks: str = "") -
         marks += _QUOTED
     facts, body = request.connection, request.body
     rare: list[Field] = []
-    if not is_usual(request) or body.__class__ is not bytes:
+    if not is_usual(request) or _follows(body):
         rare = _rare_fields(request, now)
         marks += _RARE
     return [
@@ -143,9 +143,15 @@ def is_usual(request: Request) -> bool:
 
 
 def _add_length(fields: list[Field], headers: Headers, body: AnyBody) -> None:
-    """Say how long a pulled body is: its codec took the field, the far end wants to know."""
-    if not isinstance(body, bytes) and body.length is not None and b"content-length" not in headers:
-        fields.append((b"content-length", b"%d" % body.length))
+    """Say how long a body is that follows in pieces: its codec took the field, the far end wants to know."""
+    length = len(body) if isinstance(body, bytes) else body.length
+    if _follows(body) and length is not None and b"content-length" not in headers:
+        fields.append((b"content-length", b"%d" % length))
+
+
+def _follows(body: AnyBody) -> bool:
+    """Whether a body comes in pieces behind its head: one that is pulled, or too long to go with it."""
+    return not isinstance(body, bytes) or len(body) > HIGH_WATER
 
 
 def _rare_fields(request: Request, now: float) -> list[Field]:
@@ -276,9 +282,7 @@ def response_fields(response: Response) -> list[Field]:
     if isinstance(response, HandedBack):
         lead.append((NOTE, _text(response.note.encode().decode())))
     fields = lead + _travels(response.headers.fields)
-    body = response.body
-    if body.__class__ is not bytes:
-        _add_length(fields, response.headers, body)
+    _add_length(fields, response.headers, response.body)
     return fields
 
 

