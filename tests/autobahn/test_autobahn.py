@@ -17,5 +17,11 @@ def test_no_case_is_worse_through_the_platform(topology: str, tmp_path) -> None:
         assert len(direct) == 102
         for name in set(ports) - {"direct"}:
             if found := worse(direct, run(name, "once")):
-                # The suite gives a connection one second to end, which a busy machine may not have.
-                assert worse(direct, run(name, "twice")) == [], (name, found)
+                # One of them may be: the suite gives a connection a second to end, and frames that a busy
+                # machine hands on together are read together, the bad one before the good one was answered.
+                again = worse(direct, run(name, "twice"))
+                assert not cases(found) & cases(again), (name, found, again)
+
+
+def cases(told: list[str]) -> set[str]:
+    return {line.partition(":")[0] for line in told}
