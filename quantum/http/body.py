@@ -210,6 +210,35 @@ class StreamBody:
             waiter.set_result(None)
 
 
+class BodyAround:
+    """A body that is another one but for what a subclass does to its chunks."""
+
+    __slots__ = ("_body", "length")
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self.length = body.length
+
+    @property
+    def trailers(self) -> Headers | None:
+        """The trailers of the body inside."""
+        return self._body.trailers
+
+    @trailers.setter
+    def trailers(self, trailers: Headers | None) -> None:
+        self._body.trailers = trailers
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self._body.__anext__()
+
+    async def aclose(self) -> None:
+        """Give up what is left."""
+        await self._body.aclose()
+
+
 async def read_all(body: AnyBody, limit: int) -> bytes:
     """Return the whole body; ValueError when it is longer than ``limit`` bytes (it is closed then)."""
     if isinstance(body, bytes):

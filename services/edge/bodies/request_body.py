@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 
 from quantum.errors import HttpError
-from quantum.http.body import Body
+from quantum.http.body import Body, BodyAround
 from quantum.http.handler import Next
-from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
 from quantum.http.placeholders import compile_template
 from quantum.modules.lifetime import Provision
 from services.edge.bodies.config import RequestBodyConfig
 
 
-class BoundedBody:
+class BoundedBody(BodyAround):
     """A body that fails with 413 once it proves longer than allowed; it is closed then."""
 
-    __slots__ = ("_body", "_left", "length")
+    __slots__ = ("_left",)
 
     def __init__(self, body: Body, limit: int) -> None:
-        self._body = body
+        super().__init__(body)
         self._left = limit
-        self.length = body.length
-
-    @property
-    def trailers(self) -> Headers | None:
-        """The trailers of the body inside."""
-        return self._body.trailers
-
-    @trailers.setter
-    def trailers(self, trailers: Headers | None) -> None:
-        self._body.trailers = trailers
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
 
     async def __anext__(self) -> bytes:
         chunk = await self._body.__anext__()
@@ -43,10 +29,6 @@ class BoundedBody:
             await self._body.aclose()
             raise HttpError(413, "the body is longer than max_size")
         return chunk
-
-    async def aclose(self) -> None:
-        """Give up what is left."""
-        await self._body.aclose()
 
 
 class RequestBody:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-from quantum.http.body import Body
-from quantum.http.headers import Headers
+from quantum.http.body import Body, BodyAround
 from quantum.http.message import ByteStream, Response, Upgrade
 from quantum.http.response_fields import replaced
 from services.edge.limiting.zones import Slot
@@ -42,31 +41,18 @@ def _leaving_upgrade(upgrade: Upgrade, slots: Sequence[Slot]) -> Upgrade:
     return run
 
 
-class LeavingBody:
+class LeavingBody(BodyAround):
     """A body that leaves the slots at its end, however it ends."""
 
-    __slots__ = ("_body", "_slots", "length")
+    __slots__ = ("_slots",)
 
     def __init__(self, body: Body, slots: Sequence[Slot]) -> None:
-        self._body = body
+        super().__init__(body)
         self._slots = slots
-        self.length = body.length
-
-    @property
-    def trailers(self) -> Headers | None:
-        """The trailers of the body inside."""
-        return self._body.trailers
-
-    @trailers.setter
-    def trailers(self, trailers: Headers | None) -> None:
-        self._body.trailers = trailers
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
 
     async def __anext__(self) -> bytes:
         try:
-            return await self._body.__anext__()
+            return await super().__anext__()
         except BaseException:
             _leave(self._slots)
             raise
@@ -74,4 +60,4 @@ class LeavingBody:
     async def aclose(self) -> None:
         """Give up what is left."""
         _leave(self._slots)
-        await self._body.aclose()
+        await super().aclose()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from quantum.modules.spec import ModuleSpec
+from services.edge.specs import folder
+
+_handler = folder("limiting", "http.handlers")
 
 MODULES: tuple[ModuleSpec, ...] = (
-    ModuleSpec(
-        id="http.handlers.rate_limit",
-        room="edge",
-        config="services.edge.limiting.config:RateLimitConfig",
-        implementation="services.edge.limiting.handler:RateLimit",
-        summary="so many requests in a time, or at a time",
+    _handler(
+        "rate_limit", "RateLimitConfig", "handler:RateLimit",
+        "so many requests in a time, or at a time",
     ),
-)
+)  # fmt: skip
