@@ -112,18 +112,18 @@ class KeyValue(Protocol[P]):
 class Log(Protocol[P]):
     """One key of a stream, opened."""
 
-    async def append(self, value: P, *, expected_last: int | None = None, op_id: str = "") -> int:
-        """Store durably; returns the sequence. Conflict if the last one is not ``expected_last``.
+    async def append(self, value: P, *, expected_last: int | None = None) -> int:
+        """Store durably; returns the sequence, which is right behind ``expected_last`` when that is given.
 
-        The same ``op_id`` within two minutes is stored once and gives the first one's sequence.
+        Conflict if the last one is not ``expected_last``: then nothing was stored. BusUnavailable: it may
+        or may not have been. However often one call has to send it, it is stored once.
         """
 
-    async def append_all(
-        self, values: Sequence[P], *, expected_last: int, op_ids: Sequence[str]
-    ) -> int:
+    async def append_all(self, values: Sequence[P], *, expected_last: int) -> int:
         """Store in this order, right behind ``expected_last``; returns the last sequence.
 
-        Conflict or BusUnavailable: the first few may have been stored; the log tells, by their op_ids.
+        Conflict or BusUnavailable: the first few may have been stored. Without either what is in the log
+        there are these values, of this call, whatever others append that looks the same.
         """
 
     async def bounds(self) -> tuple[int, int]:

@@ -34,8 +34,6 @@ from quantum.tasks import TaskSet
 
 P = TypeVar("P", bound=BaseModel)
 _log = structlog.get_logger("quantum.bus")
-DEDUPE_SECONDS = 120.0
-"""How long an op_id is remembered: JetStream's default window."""
 
 
 @dataclass
@@ -55,7 +53,6 @@ class _BucketState:
 @dataclass
 class _StreamState:
     entries: list[bytes] = field(default_factory=list)
-    operations: dict[str, tuple[int, float]] = field(default_factory=dict)
     grown: asyncio.Event = field(default_factory=asyncio.Event)
     first: int = 1
     identity: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -291,28 +288,21 @@ class _MemoryLog(Generic[P]):
     def _state(self) -> _StreamState:
         return self._bus.server.streams[f"{self._stream.name}_{self._key}"]
 
-    async def append(self, value: P, *, expected_last: int | None = None, op_id: str = "") -> int:
+    async def append(self, value: P, *, expected_last: int | None = None) -> int:
         self._bus.require()
-        state, now = self._state, self._bus.server.clock.monotonic()
-        known = state.operations.get(op_id)
-        if known is not None and now - known[1] < DEDUPE_SECONDS:
-            return known[0]
+        state = self._state
         last = len(state.entries)
         if expected_last is not None and expected_last != last:
             raise Conflict(f"{self._key}: last is {last}, not {expected_last}")
         state.entries.append(value.model_dump_json().encode())
-        if op_id:
-            state.operations[op_id] = (last + 1, now)
         state.grown.set()
         state.grown = asyncio.Event()
         return last + 1
 
-    async def append_all(
-        self, values: Sequence[P], *, expected_last: int, op_ids: Sequence[str]
-    ) -> int:
+    async def append_all(self, values: Sequence[P], *, expected_last: int) -> int:
         """Store one after the other."""
-        for value, op_id in zip(values, op_ids, strict=True):
-            expected_last = await self.append(value, expected_last=expected_last, op_id=op_id)
+        for value in values:
+            expected_last = await self.append(value, expected_last=expected_last)
         return expected_last
 
     async def bounds(self) -> tuple[int, int]:

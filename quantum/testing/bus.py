@@ -232,33 +232,41 @@ async def a_bucket_with_a_time_to_live_forgets(world: BusWorld) -> None:
 
 
 async def a_log_gives_every_entry_one_sequence(world: BusWorld) -> None:
-    """Appending, bounds, expectations, and op_ids that come twice."""
+    """Appending, bounds, and expectations that do not hold."""
     log = await (await world.connect()).stream(LINES, "share")
     assert await log.bounds() == (1, 0)
     assert await log.append(Word(text="one"), expected_last=0) == 1
-    assert await log.append(Word(text="two"), op_id="op-2") == 2
+    assert await log.append(Word(text="two")) == 2
     await _expect(Conflict, log.append(Word(text="x"), expected_last=1))
-    assert await log.append(Word(text="two"), op_id="op-2") == 2
-    assert await log.append(Word(text="three"), expected_last=2, op_id="op-3") == 3
-    assert await log.append(Word(text="three"), expected_last=2, op_id="op-3") == 3
+    assert await log.append(Word(text="three"), expected_last=2) == 3
     assert await log.bounds() == (1, 3)
+
+
+async def what_another_stored_is_not_taken_for_ones_own(world: BusWorld) -> None:
+    """Two who send the same at the same place: one of them is told, alone and with a chain."""
+    one = await (await world.connect()).stream(LINES, "same")
+    two = await (await world.connect()).stream(LINES, "same")
+    assert await one.append(Word(text="same"), expected_last=0) == 1
+    await _expect(Conflict, two.append(Word(text="same"), expected_last=0))
+    few, many = [Word(text=str(n)) for n in range(5)], [Word(text=str(n)) for n in range(40)]
+    assert await one.append_all(few, expected_last=1) == 6
+    await _expect(Conflict, two.append_all(few, expected_last=1))
+    assert await one.append_all(many, expected_last=6) == 46
+    await _expect(Conflict, two.append_all(many, expected_last=6))
+    assert await two.bounds() == (1, 46)
 
 
 async def a_chain_is_stored_behind_what_it_expects(world: BusWorld) -> None:
     """Many at once keep their order; behind anything else nothing of them is stored."""
     log = await (await world.connect()).stream(LINES, "chain")
-    words, ids = [Word(text=str(n)) for n in range(200)], [f"id-{n}" for n in range(200)]
-    assert await log.append_all(words, expected_last=0, op_ids=ids) == 200
+    words = [Word(text=str(n)) for n in range(200)]
+    assert await log.append_all(words, expected_last=0) == 200
     got: list[tuple[int, str]] = []
     await _take(log, 0, 200, got)
     assert got == [(n + 1, str(n)) for n in range(200)]
     late = [Word(text="late"), Word(text="later")]
-    await _expect(Conflict, log.append_all(late, expected_last=7, op_ids=["l1", "l2"]))
-    assert await log.bounds() == (1, 200)
-    # As after an acknowledgement that was lost: what is stored is not stored again.
-    assert await log.append_all(words[150:], expected_last=150, op_ids=ids[150:]) == 200
-    other = [f"other-{n}" for n in range(50)]
-    await _expect(Conflict, log.append_all(words[150:], expected_last=150, op_ids=other))
+    await _expect(Conflict, log.append_all(late, expected_last=7))
+    await _expect(Conflict, log.append_all(words[150:], expected_last=150))
     assert await log.bounds() == (1, 200)
     assert await log.identity() == await log.identity() != ""
     await log.purge(150)
@@ -273,7 +281,7 @@ async def a_reader_is_spared_what_it_knows(world: BusWorld) -> None:
     """Entries up to what is known when they come are left out; those behind it come."""
     log = await (await world.connect()).stream(LINES, "known")
     words = [Word(text=str(n)) for n in range(30)]
-    await log.append_all(words, expected_last=0, op_ids=[f"k-{n}" for n in range(30)])
+    await log.append_all(words, expected_last=0)
     got: list[int] = []
     async for entry in log.read(0, lambda: 25):
         got.append(entry.revision)
@@ -396,6 +404,7 @@ BUS_CHECKS: list[Callable[[BusWorld], Awaitable[None]]] = [
     a_value_that_does_not_parse_is_skipped,
     a_bucket_with_a_time_to_live_forgets,
     a_log_gives_every_entry_one_sequence,
+    what_another_stored_is_not_taken_for_ones_own,
     a_chain_is_stored_behind_what_it_expects,
     a_reader_is_spared_what_it_knows,
     blobs_are_kept_by_name,

@@ -125,6 +125,10 @@ class Batch:
         plan = self._plan(wish)
         if plan is None:
             return False
+        if not wish.op_id and wish.before_apply is None:
+            # It may be decided again though it is in the log: what came after it in its trip was not
+            # stored. What was found on the disk is looked at again anyway.
+            wish.op_id = secrets.token_hex(12)
         wish.path, wish.entries = plan.path, _entries(plan, wish, now)
         self.wishes.append(wish)
         if wish.op_id:

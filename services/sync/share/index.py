@@ -8,6 +8,7 @@ in one transaction. Functions block for some 50 µs; those that read much belong
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ CREATE TABLE IF NOT EXISTS base (path TEXT PRIMARY KEY, size INTEGER, hash TEXT,
 CREATE INDEX IF NOT EXISTS op_by_id ON op (op_id);
 """
 FORMAT = "1"
+HASHED_AT_ONCE = 2000
+"""Operations read at a time for their contents: a megabyte, and some 20 ms in which no other thread reads."""
 
 
 class Logged(NamedTuple):
@@ -51,7 +54,13 @@ class Index:
             for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
                 path.unlink(missing_ok=True)
             self._write = self._open()
-        self._read = sqlite3.connect(file, check_same_thread=False)
+        self._read = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        self._reading = threading.Lock()
+        """A statement sees what the oldest one that is not over on its connection saw: of threads that
+        read the past at the same time one would hide from another what was just committed."""
+        self._newest = sqlite3.connect(file, check_same_thread=False)
+        """For the event loop, which waits for no thread."""
+        self._first = self._stored_first()
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
@@ -84,6 +93,7 @@ class Index:
         self._set("log", log_id)
         self._set("format", FORMAT)
         self.commit()
+        self._first = 1
 
     def record_all(self, done: Iterable[tuple[int, ShareOperation, Effect]]) -> None:
         """Note operations and what they did, to last: all or, when the disk is full, none (sqlite3.Error)."""
@@ -131,6 +141,7 @@ class Index:
         write.executemany("REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._set("base", str(base.head))
         self.commit()
+        self._first = base.head + 1
 
     def begin_at(self, base: ShareTree) -> None:
         """Take over a tree as the state from which the log goes on. Blocks."""
@@ -154,40 +165,52 @@ class Index:
         self._write.execute("COMMIT")
         self._write.close()
         self._read.close()
+        self._newest.close()
 
     # Reading what was committed.
 
     def first(self) -> int:
         """Return the oldest sequence that is here, or would be."""
-        row = self._read.execute("SELECT value FROM meta WHERE key = 'base'").fetchone()
-        return int(row[0]) + 1 if row is not None else 1
+        return self._first
+
+    def _stored_first(self) -> int:
+        return int(self._meta("base") or 0) + 1
+
+    def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """Return what a statement finds in what is committed now. Blocks."""
+        with self._reading:
+            return self._read.execute(statement, values).fetchall()
 
     def base(self) -> ShareTree:
         """Return the tree before the oldest operation that is here."""
         tree = ShareTree()
-        rows = self._read.execute("SELECT * FROM base").fetchall()
-        tree.load(_outermost_first(map(_node, rows)), {}, self.first() - 1)
+        rows = self._rows(
+            "SELECT (SELECT value FROM meta WHERE key = 'base'), base.* FROM (SELECT 1) LEFT JOIN base"
+        )  # one statement: both are of one moment
+        nodes = [_node(row[1:]) for row in rows if row[1] is not None]
+        tree.load(_outermost_first(nodes), {}, int(rows[0][0] or 0))
         return tree
 
     def hashes(self) -> set[str]:
         """Return every content that an operation here, or the tree before them, speaks of."""
-        found = {row[0] for row in self._read.execute("SELECT hash FROM base")}
-        for (text,) in self._read.execute("SELECT entry FROM op"):
-            operation = ShareOperation.model_validate_json(text).operation
-            for body in operation.values():
+        found = {row[0] for row in self._rows("SELECT hash FROM base")}
+        at = 0
+        while logged := self.after(at, HASHED_AT_ONCE):
+            at = logged[-1].seq
+            for body in (body for each in logged for body in each.entry.operation.values()):
                 found.add(body.get("metadata", {}).get("hash", ""))
         return found
 
     def after(self, seq: int, limit: int) -> list[Logged]:
         """Return the operations after a sequence, in order."""
-        rows = self._read.execute(
+        rows = self._rows(
             "SELECT seq, entry FROM op WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
         )
-        return _logged(rows.fetchall())
+        return _logged(rows)
 
     def by_id(self, op_id: str) -> Logged | None:
-        """Return the operation with that id."""
-        rows = self._read.execute("SELECT seq, entry FROM op WHERE op_id = ?", (op_id,))
+        """Return the operation with that id, the newest included. In the event loop only."""
+        rows = self._newest.execute("SELECT seq, entry FROM op WHERE op_id = ?", (op_id,))
         found = _logged(rows.fetchall())
         return found[0] if found else None
 
@@ -195,12 +218,12 @@ class Index:
         """Return operations on ``path``, and on directories above it, before a sequence, newest first."""
         places = [path, *[d for d in above(path) if d]]
         marks = ",".join("?" * len(places))
-        rows = self._read.execute(
+        rows = self._rows(
             f"SELECT DISTINCT op.seq, entry FROM place JOIN op ON op.seq = place.seq"  # noqa: S608
             f" WHERE place.path IN ({marks}) AND op.seq < ? ORDER BY op.seq DESC LIMIT ?",
             (*places, before, limit),
         )
-        return _logged(rows.fetchall())
+        return _logged(rows)
 
 
 def _logged(rows: Iterable[tuple[int, str]]) -> list[Logged]:

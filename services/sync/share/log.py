@@ -35,10 +35,8 @@ class ShareLog:
         """Append behind ``expected_last``; Conflict when somebody was faster, BusUnavailable."""
         log = await self._open()
         if len(entries) == 1:
-            only = entries[0]
-            return await log.append(only, expected_last=expected_last, op_id=only.op_id)
-        op_ids = [entry.op_id for entry in entries]
-        return await log.append_all(entries, expected_last=expected_last, op_ids=op_ids)
+            return await log.append(entries[0], expected_last=expected_last)
+        return await log.append_all(entries, expected_last=expected_last)
 
     async def state(self) -> tuple[str, int, int]:
         """Return the log's identity, its first and its last sequence. BusUnavailable."""

@@ -28,6 +28,10 @@ from services.sync.share.log import ShareLog
 if TYPE_CHECKING:
     from services.sync.share.share import Share
 
+REPEATED_SECONDS = 120.0
+"""How long a request is known again by its op_id (docs/sync-protocol.md): for so long its operation is kept,
+since the index of operations is what knows it."""
+
 TRIM_SECONDS = 600.0
 """Between looks: retention is a matter of days."""
 
@@ -76,11 +80,8 @@ class Retention:
                 await self._sweep(share)
 
     def _last_to_drop(self, share: Share) -> int:
-        bounds = []
-        if self._age:
-            bounds.append(
-                sequence_at(share.index, self._clock.now() - timedelta(seconds=self._age))
-            )
+        age = max(self._age, REPEATED_SECONDS)
+        bounds = [sequence_at(share.index, self._clock.now() - timedelta(seconds=age))]
         if self._operations:
             bounds.append(share.tree.head - self._operations)
         return min(bounds)

@@ -6,11 +6,17 @@ import os
 import random
 import signal
 
+import pytest
+
 from quantum.bus.api import Bus
 from quantum.errors import BusUnavailable
 from services.sync.api.call import Desk
 from services.sync.api.writing import Wish, receive, write
+from services.sync.rules.changes import Plan, Step
 from services.sync.rules.conditions import Condition, Conflicted
+from services.sync.rules.operations import created
+from services.sync.rules.tree import Node
+from services.sync.share.committing import Asked
 from services.sync.share.history import events
 from tests.integration.sync.writer import make_desk
 
@@ -101,3 +107,37 @@ async def mended(desk: Desk) -> None:
         if not desk.share.keeper.pending and not desk.share.keeper.differences():
             return
         await asyncio.sleep(0.05)
+
+
+def writes(desk: Desk, names: list[str], **op_ids: str) -> list[Asked]:
+    """Ask for empty files: what it takes to be one operation each."""
+
+    def asked(name: str) -> Asked:
+        node = Node(name, 0, hashlib.sha256(b"").hexdigest(), "2026-01-01T00:00:00Z", False, 0)
+        return Asked(lambda tree: Plan((Step(created(node)),), name), "w", op_ids.get(name, ""))
+
+    return [asked(name) for name in names]
+
+
+@pytest.mark.parametrize("count", [1, 5, 40])
+async def test_a_request_that_reaches_two_replicas_at_once_is_one_in_all_of_them(
+    nats, tmp_path, count
+):
+    """Each replica commits it behind writes of its own, at the same place of the log, as its last one."""
+    desks = [await open_replica(tmp_path / str(n), await nats.connect()) for n in range(2)]
+    shares = [desk.share for desk in desks]
+    own = [[f"{which}{number}" for number in range(count - 1)] for which in "ab"]
+    outcomes = await asyncio.gather(
+        *[
+            share.commit_all(writes(desk, [*names, f"same-{which}"], **{f"same-{which}": "same"}))
+            for share, desk, names, which in zip(shares, desks, own, "ab", strict=True)
+        ]
+    )
+    trees = await settled(desks)
+    assert [end for each in outcomes for end in each if isinstance(end, BaseException)] == []
+    assert trees[0] == trees[1]
+    assert {*own[0], *own[1]} < trees[0].keys()
+    assert len(trees[0]) == 2 * count - 1
+    assert shares[0].tree.head == (await shares[0]._stream.state())[2]
+    for share in shares:
+        await share.aclose()

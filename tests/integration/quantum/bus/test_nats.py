@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+from nats.js.errors import ServiceUnavailableError
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -14,7 +15,7 @@ from quantum.bus.nats import NatsBus
 from quantum.clock import SystemClock
 from quantum.errors import BusUnavailable, QuantumError
 from quantum.service.embedded import EmbeddedServer
-from quantum.testing.bus import BUS_CHECKS, FACT, WORDS, Collector, Word, until
+from quantum.testing.bus import BUS_CHECKS, FACT, LINES, WORDS, Collector, Word, until
 
 
 class NatsWorld:
@@ -71,6 +72,27 @@ async def world(tmp_path):
 @pytest.mark.parametrize("check", BUS_CHECKS, ids=lambda check: check.__name__)
 async def test_nats_keeps_the_promises_of_a_bus(check, world):
     await check(world)
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_what_was_stored_and_not_acknowledged_is_not_stored_again(world, monkeypatch, count):
+    bus = await world.connect()
+    log = await bus.stream(LINES, "lost")
+    assert await log.append(Word(text="before"), expected_last=0) == 1
+    client, left = bus._link.session.client, [2]
+
+    async def lose_one(subject, *args, request=client.request, **more):
+        answer = await request(subject, *args, **more)
+        if subject == f"{LINES.name}.lost" and left[0]:
+            left[0] -= 1
+            raise ServiceUnavailableError
+        return answer
+
+    monkeypatch.setattr(client, "request", lose_one)
+    words = [Word(text=str(number)) for number in range(count)]
+    assert await log.append_all(words, expected_last=1) == 1 + count
+    assert left == [0]
+    assert await log.bounds() == (1, 1 + count)
 
 
 async def test_a_bus_that_is_away_at_the_start_is_found_later(world):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from quantum.bus.memory import MemoryBus, MemoryServer
+from services.sync.share import retention
 
 
 async def put(share, path, data=b"x", **fields):
@@ -112,7 +113,19 @@ async def test_why_tells_who_knew_what_by_which_rule(deploy):
         assert (event["who"], event["rule"]) == ("you", "conflict: another version was first")
 
 
-async def test_what_retention_dropped_is_gone_and_said_to_be(deploy, tmp_path):
+async def test_what_may_be_repeated_by_its_op_id_is_not_dropped_yet(deploy):
+    async with deploy(history_operations=1) as share:
+        await put(share, "a", b"1", sync_op_id="once")
+        await put(share, "a", b"2")
+        await put(share, "a", b"3")
+        await share.handler._share.trim()
+        again = await put(share, "a", b"1", sync_op_id="once")
+        assert again.headers.get(b"sync-version") == b"1"
+        assert await get(share, "/api/files/a") == (200, b"3")
+
+
+async def test_what_retention_dropped_is_gone_and_said_to_be(deploy, tmp_path, monkeypatch):
+    monkeypatch.setattr(retention, "REPEATED_SECONDS", 0.0)
     server = MemoryServer()
     one, two = MemoryBus(server), MemoryBus(server)
     options = {"share": "s", "content": "bus", "history_operations": 4}
