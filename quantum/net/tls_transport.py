@@ -54,6 +54,11 @@ class TlsTransport(asyncio.Transport):
         """Hear that the connection is lost: what is still written goes nowhere."""
         self._is_closing = True
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the peer said that nothing more comes."""
+        return self._layer.has_ended
+
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Let another protocol go on."""
         self._layer.hand_over(protocol)
@@ -97,6 +102,14 @@ def say_no_more(transport: asyncio.Transport) -> None:
         transport.write_eof()
 
 
+def was_cut_short(transport: asyncio.BaseTransport) -> bool:
+    """Whether a connection over TLS has ended, and the peer never said so: anybody on the way can do that.
+
+    What is complete only by its end is not complete then (RFC 9112 §9.8).
+    """
+    return isinstance(transport, TlsTransport) and not transport.has_ended
+
+
 class TlsLayer:
     """The TLS state of one connection, without its I/O callbacks: ``receive`` takes raw bytes.
 
@@ -105,7 +118,7 @@ class TlsLayer:
 
     __slots__ = (
         "_established", "_incoming", "_inner", "_is_raw_paused", "_is_reading", "_loop", "_outgoing",
-        "_raw", "is_leaving", "ssl_object", "transport",
+        "_raw", "has_ended", "is_leaving", "ssl_object", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -134,6 +147,8 @@ class TlsLayer:
         self._is_raw_paused = False
         self.is_leaving = False
         """Whether we have said goodbye and wait for the peer to go."""
+        self.has_ended = False
+        """Whether the peer said that nothing more comes (close_notify)."""
 
     @property
     def inner(self) -> asyncio.Protocol | None:
@@ -181,6 +196,7 @@ class TlsLayer:
                 self._send()
                 raise
             if not data:  # close_notify
+                self.has_ended = True
                 if not inner.eof_received():
                     self.transport.close()
                 return

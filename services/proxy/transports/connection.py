@@ -18,6 +18,7 @@ from quantum.http.body import StreamBody
 from quantum.http.headers import Headers
 from quantum.http.message import Response, SendInformational
 from quantum.net.tls_client import last_words
+from quantum.net.tls_transport import was_cut_short
 from quantum.replies import Reply
 from quantum.wire.h1.response import BadResponse, ResponseReader
 from services.proxy.transports.failure import Stage, UpstreamFailed
@@ -360,6 +361,9 @@ class Connection(asyncio.Protocol):
         """The upstream has closed: that may complete a body, else it fails the exchange."""
         if self._answered:
             self.is_fit = False
+            return
+        if was_cut_short(self.transport):
+            self.fail(self._broken("connection lost: the TLS session ended without close_notify"))
             return
         try:
             self._reader.feed_eof()

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import os
+import socket
 import ssl
 
 import pytest
@@ -195,6 +197,51 @@ async def test_an_upstream_that_must_speak_http2_and_does_not_is_a_failure(platf
     dial = await platform.upstream(Plain(), tls=server(certificates))
     await platform.use(dial, transport=http(certificates, versions=["2"]))
     assert (await failure(platform)).status == 502
+
+
+class Ending:
+    """An upstream that answers by a few bytes and ends its connection, having said so or not (close_notify)."""
+
+    def __init__(self, answer, *, says_so):
+        self.answer = answer
+        self.says_so = says_so
+
+    async def __call__(self, reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(self.answer)
+        await writer.drain()
+        if self.says_so:
+            writer.close()
+        else:
+            raw = socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno()))
+            raw.shutdown(socket.SHUT_WR)  # a FIN behind a whole record: anybody on the way can send it
+            raw.close()
+            await reader.read(-1)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
+async def test_a_body_without_length_is_whole_only_if_its_sender_said_so(
+    platform, certificates, head
+):  # fmt: skip
+    for says_so in (True, False):
+        dial = await platform.upstream(
+            Ending(head + b"some of it", says_so=says_so), tls=server(certificates)
+        )
+        await platform.use(dial, transport=http(certificates), revision=str(says_so))
+        answer = await platform.ask()
+        if says_so:
+            assert await read_all(answer.body, 1000) == b"some of it"
+        else:
+            with pytest.raises(BodyAborted, match="close_notify"):
+                await read_all(answer.body, 1000)
+    assert in_flight(platform) == 0
+
+
+async def test_a_body_with_a_length_needs_no_goodbye(platform, certificates):
+    dial = await platform.upstream(Ending(HELLO, says_so=False), tls=server(certificates))
+    await platform.use(dial, transport=http(certificates))
+    for _ in range(2):
+        assert (await platform.ask()).body == b"hi"
 
 
 # HTTP/2.
