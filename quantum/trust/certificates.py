@@ -10,6 +10,7 @@ from urllib.parse import quote
 from quantum.errors import HttpError
 from quantum.hop.neighbours import ask
 from quantum.hop.resolve import Hop
+from quantum.modules.selection import CertificateSelection
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,35 @@ class KeyPair:
     def pem(self) -> str:
         """Key and chain as one PEM file has them."""
         return self.key.strip() + "\n" + self.chain
+
+
+@dataclass(frozen=True)
+class SelectedPair:
+    """One of the pairs that a selection means: whom it is for, until when (ISO 8601)."""
+
+    fingerprint: str
+    subjects: tuple[str, ...]
+    not_after: str
+    pem: str
+
+
+async def ask_selected(hop: Hop, selection: CertificateSelection) -> list[SelectedPair]:
+    """Return the pairs at hand that ``selection`` means; errors as ``ask_certificate``."""
+    text = json.dumps(selection.model_dump(exclude_defaults=True))
+    status, _, body = await ask(
+        hop, "certs", "certificates", f"/certificates/selected/{quote(text, safe='')}"
+    )
+    if status != 200:
+        raise HttpError(status, "certs refused")
+    return [
+        SelectedPair(
+            str(found["fingerprint"]),
+            tuple(map(str, found["subjects"])),
+            str(found["not_after"]),
+            str(found["key"]).strip() + "\n" + str(found["certificate"]),
+        )
+        for found in json.loads(body)
+    ]
 
 
 async def ask_certificate(hop: Hop, name: str, query: str = "") -> KeyPair | None:

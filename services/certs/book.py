@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge
 
+from quantum.modules.selection import CertificateSelection
 from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
 from services.certs.arrangement import Arrangement, is_signed_by, is_stale, may_have, place_of
@@ -25,6 +26,7 @@ from services.certs.ondemand.managed import ManagedCertificates
 from services.certs.ondemand.permission import Gate, PermissionDenied
 from services.certs.plans import Plan
 from services.certs.renewal import retry_delay
+from services.certs.selecting import select
 from services.certs.suggestions import Suggestions
 
 MAX_REFUSED = 1024
@@ -98,6 +100,15 @@ class CertificateBook:
             for material in arrangement.loaded.all():
                 found.update(dict.fromkeys(material.subjects, material))
         return found
+
+    def selected(self, selection: CertificateSelection) -> list[Material]:
+        """Return what a policy may choose from: of a coming revision, else of the one in force."""
+        obtained = [*self._held.values(), *self._managed.all().values()]
+        for arrangement in reversed(self._arrangements):
+            found = select(selection, [*arrangement.loaded.all(), *obtained])
+            if found:
+                return found
+        return []
 
     def pending(self) -> list[str]:
         """Return the names that have none yet."""

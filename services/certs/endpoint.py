@@ -2,6 +2,7 @@
 
 ``GET /certificates``               → what exists, without keys
 ``GET /certificates/<name>``        → 200 with chain and key, 202 while it is obtained, 404 unknown
+``GET /certificates/selected/<json>`` → those at hand that a ``certificate_selection`` means, with their keys
 ``GET /session-tickets``            → the secrets that TLS sessions are resumed with
 ``GET /stored/<key>``               → the certificates (never a key) in a file of the storage
 ``GET /pki/ca/<id>``                → names and certificates of an authority (Caddy's fields)
@@ -18,9 +19,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from quantum.errors import HttpError
+from quantum.errors import ConfigError, HttpError
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
+from quantum.modules.selection import CertificateSelection
 from services.certs.book import CertificateBook
 from services.certs.issuers.api import IssuanceFailed
 from services.certs.issuers.authority import Authority
@@ -57,6 +59,8 @@ class CertificatesEndpoint:
                 return _json(200, [_about(n, m) for n, m in sorted(self._book.all().items())])
             case ["certificates", name]:
                 return await self._certificate(name)
+            case ["certificates", "selected", text]:
+                return self._selected(text)
             case ["session-tickets"]:
                 keys, left = await asyncio.to_thread(self._tickets.current)
                 content = [base64.b64encode(key).decode() for key in keys]
@@ -82,14 +86,15 @@ class CertificatesEndpoint:
             raise HttpError(503, error.reason) from error
         if material is None:
             return _json(202, {"name": kept, "state": "pending"})
-        return _json(
-            200,
-            {
-                **_about(kept, material),
-                "certificate": material.chain.decode(),
-                "key": material.key.decode(),
-            },
-        )
+        return _json(200, _with_key(kept, material))
+
+    def _selected(self, text: str) -> Response:
+        try:
+            selection = CertificateSelection.parse(json.loads(text))
+        except (ValueError, ConfigError) as error:
+            raise HttpError(400, f"no selection: {error}") from error
+        found = self._book.selected(selection)
+        return _json(200, [_with_key(next(iter(m.subjects), ""), m) for m in found])
 
     async def _stored(self, key: str) -> Response:
         try:
@@ -143,6 +148,14 @@ def _about(name: str, material: Material) -> dict[str, Any]:
         "not_after": material.not_after.isoformat(),
         "issuer": material.issuer,
         "tags": list(material.tags),
+    }
+
+
+def _with_key(name: str, material: Material) -> dict[str, Any]:
+    return {
+        **_about(name, material),
+        "certificate": material.chain.decode(),
+        "key": material.key.decode(),
     }
 
 

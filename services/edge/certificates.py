@@ -17,11 +17,13 @@ from pathlib import Path
 from quantum.bus.api import Entry, Subscription
 from quantum.bus.subjects import CERTIFICATES, CertificateReady, key_of
 from quantum.errors import BusUnavailable, HttpError
+from quantum.modules.selection import CertificateSelection
 from quantum.net.tls import TlsSettings, make_server_context, names_to_try
 from quantum.service.api import ServiceContext
 from quantum.tasks import TaskSet
 from quantum.trust.certificates import KeyPair, ask_certificate
 from services.edge.protocols.h3.quic import QuicCertificate, load_certificate
+from services.edge.tls.selected import SelectedCertificates, SelectedFile
 from services.edge.tls.tickets import SessionTickets
 
 FETCH_SECONDS = 8.0
@@ -60,6 +62,9 @@ class CertificateStore:
         self._refused: OrderedDict[str, float] = OrderedDict()
         self._watch: Subscription | None = None
         self._tickets = SessionTickets(context)
+        self._selected = SelectedCertificates(
+            context, tasks, self._folder / "selected", self._forget_all
+        )
 
     async def start(self) -> None:
         """Read the copies on disk; hear of new certificates as soon as there is a bus."""
@@ -72,14 +77,21 @@ class CertificateStore:
         if self._watch is not None:
             await self._watch.aclose()
 
-    def find(self, name: str, settings: TlsSettings) -> ssl.SSLContext | None:
-        """Return the context for a name, or for the wildcard above it, None when there is no pair."""
-        pair = self.pair(name)
+    def find(
+        self, name: str, settings: TlsSettings, selection: CertificateSelection | None = None
+    ) -> ssl.SSLContext | None:
+        """Return the context for a name, or for the wildcard above it, None when there is no pair.
+
+        ``selection``: only a pair that it means will do.
+        """
+        pair = self._choose(name, selection)
         return self._context_of(pair, settings) if pair is not None else None
 
-    def find_quic(self, name: str) -> QuicCertificate | None:
+    def find_quic(
+        self, name: str, selection: CertificateSelection | None = None
+    ) -> QuicCertificate | None:
         """Return the same for QUIC, which takes the certificate itself."""
-        pair = self.pair(name)
+        pair = self._choose(name, selection)
         if pair is None:
             return None
         made = self._parsed.get(pair.fingerprint)
@@ -90,11 +102,17 @@ class CertificateStore:
                 self._unusable(pair, error)
         return made
 
-    def _unusable(self, pair: Pair, error: Exception) -> None:
+    def _choose(
+        self, name: str, selection: CertificateSelection | None
+    ) -> Pair | SelectedFile | None:
+        return self.pair(name) if selection is None else self._selected.find(selection, name)
+
+    def _unusable(self, pair: Pair | SelectedFile, error: Exception) -> None:
         self._context.log.error(
             "certificate_unusable", name=pair.name, reason=str(error), file=str(pair.file)
         )
-        self._pairs.pop(pair.name, None)
+        if self._pairs.get(pair.name) is pair:
+            del self._pairs[pair.name]
 
     def pair(self, name: str) -> Pair | None:
         """Return the pair for a name, or for the wildcard above it."""
@@ -108,8 +126,10 @@ class CertificateStore:
         """Whether a pair for ``name`` is at hand."""
         return any(candidate in self._pairs for candidate in names_to_try(name))
 
-    async def obtain(self, name: str) -> bool:
+    async def obtain(self, name: str, selection: CertificateSelection | None = None) -> bool:
         """Fetch the pair for ``name``; whether one is there now. Many who ask share one question."""
+        if selection is not None:
+            return await self._obtain_selected(name, selection)
         refused = self._refused.get(name)
         now = self._context.clock.monotonic()
         if refused is not None and now < refused:
@@ -121,7 +141,14 @@ class CertificateStore:
         await asyncio.wait([task], timeout=FETCH_SECONDS)
         return self.has(name)
 
-    def _context_of(self, pair: Pair, settings: TlsSettings) -> ssl.SSLContext | None:
+    async def _obtain_selected(self, name: str, selection: CertificateSelection) -> bool:
+        """Fetch what the selection means; where there is nothing yet, the name's own may come to be of it."""
+        await self._selected.obtain(selection)
+        if self._selected.find(selection, name) is None and await self.obtain(name):
+            await self._selected.obtain(selection)
+        return self._selected.find(selection, name) is not None
+
+    def _context_of(self, pair: Pair | SelectedFile, settings: TlsSettings) -> ssl.SSLContext | None:
         key = pair.fingerprint, settings
         made = self._contexts.get(key)
         if made is None:
@@ -166,10 +193,15 @@ class CertificateStore:
         self._pairs[pair.name] = pair
         self._refused.pop(pair.name, None)
         if old is not None and old.fingerprint != pair.fingerprint:
-            for key in [key for key in self._contexts if key[0] == old.fingerprint]:
-                del self._contexts[key]
-            self._parsed.pop(old.fingerprint, None)
+            self._forget_all({old.fingerprint})
             self._context.log.info("certificate_exchanged", name=pair.name)
+
+    def _forget_all(self, fingerprints: set[str]) -> None:
+        """Drop what was made of certificates that are not shown any more."""
+        for key in [key for key in self._contexts if key[0] in fingerprints]:
+            del self._contexts[key]
+        for fingerprint in fingerprints:
+            self._parsed.pop(fingerprint, None)
 
     def _remember_refusal(self, name: str) -> None:
         self._refused[name] = self._context.clock.monotonic() + REFUSED_SECONDS
@@ -211,6 +243,7 @@ class CertificateStore:
         ready = entry.value
         if ready is None:
             return
+        self._selected.news()
         self._refused.pop(ready.name, None)
         pair = self._pairs.get(ready.name)
         if pair is not None and not ready.fingerprint.startswith(pair.fingerprint):

@@ -13,6 +13,7 @@ from quantum.config.pattern import PatternText
 from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import StringArray
 from quantum.modules.config import InlineModule
+from quantum.modules.selection import CertificateSelection
 from quantum.modules.trust import InlineCertificate, TrustPool
 
 TlsVersion = Literal["tls1.2", "tls1.3"]
@@ -122,7 +123,7 @@ class ConnectionPolicy(StrictModel):
     protocol_max: TlsVersion = "tls1.3"
     default_sni: str = ""
     fallback_sni: str = ""
-    certificate_selection: NotBuilt = None
+    certificate_selection: CertificateSelection | None = None
     cipher_suites: list[str] = Field(default_factory=list)
     curves: Annotated[list[str], AfterValidator(check_curves)] = Field(default_factory=list)
     drop: bool = False

@@ -44,7 +44,8 @@ class Policies:
         if matched is None:
             return None
         policy, settings = matched
-        return self._certificates.find(_name(hello, policy, local_ip), settings)
+        name = _name(hello, policy, local_ip)
+        return self._certificates.find(name, settings, policy.certificate_selection)
 
     async def obtain(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
         """Fetch the certificate for the hello, else take the one of ``fallback_sni``."""
@@ -53,8 +54,8 @@ class Policies:
             return None
         policy, settings = matched
         for name in (_name(hello, policy, local_ip), policy.fallback_sni):
-            if name and await self._certificates.obtain(name):
-                return self._certificates.find(name, settings)
+            if name and await self._certificates.obtain(name, policy.certificate_selection):
+                return self._certificates.find(name, settings, policy.certificate_selection)
         return None
 
     def find_quic(self, hello: ClientHello, local_ip: str) -> QuicCertificate | None:
@@ -62,7 +63,8 @@ class Policies:
         policy = self._match_quic(hello, local_ip)
         if policy is None:
             return None
-        return self._certificates.find_quic(_name(hello, policy, local_ip))
+        name = _name(hello, policy, local_ip)
+        return self._certificates.find_quic(name, policy.certificate_selection)
 
     async def obtain_quic(self, hello: ClientHello, local_ip: str) -> QuicCertificate | None:
         """Fetch it, as ``obtain`` does."""
@@ -70,8 +72,8 @@ class Policies:
         if policy is None:
             return None
         for name in (_name(hello, policy, local_ip), policy.fallback_sni):
-            if name and await self._certificates.obtain(name):
-                return self._certificates.find_quic(name)
+            if name and await self._certificates.obtain(name, policy.certificate_selection):
+                return self._certificates.find_quic(name, policy.certificate_selection)
         return None
 
     def _match_quic(self, hello: ClientHello, local_ip: str) -> ConnectionPolicy | None:
