@@ -11,11 +11,16 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 
-def _refuse(value: Any) -> Any:
-    if value in (None, False, 0, "", [], {}):
-        return None
-    raise ValueError("known to Caddy, not built here yet")
+def refused(reason: str) -> BeforeValidator:
+    """Return the validator of a field that is known and not obeyed; ``reason`` says why, and what to do."""
+
+    def refuse(value: Any) -> Any:
+        if value in (None, False, 0, "", [], {}):
+            return None
+        raise ValueError(reason)
+
+    return BeforeValidator(refuse)
 
 
-NotBuilt = Annotated[Any, BeforeValidator(_refuse)]
+NotBuilt = Annotated[Any, refused("known to Caddy, not built here yet")]
 """The type of such a field; its default is None."""

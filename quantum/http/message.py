@@ -116,12 +116,13 @@ class Request:
     keeps the target from before the first rewrite. ``response_fields`` are what middleware set for the
     answer before there is one; whoever makes the answer in edge merges them (``http/response_fields.py``).
     ``pace`` are bounds of a route for how slowly the client may send and take; they are edge's own.
+    ``odd`` are fields that came and are in ``headers`` only where they are expected; edge's own as well.
     """
 
     __slots__ = (
         "_id", "_vars", "authority", "body", "client_ip", "connection", "deadline", "groups",
-        "headers", "informational", "method", "original", "pace", "path", "query", "response_fields",
-        "scheme", "started", "upgrade", "version",
+        "headers", "informational", "method", "odd", "original", "pace", "path", "query",
+        "response_fields", "scheme", "started", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(
@@ -157,6 +158,7 @@ class Request:
         self.groups: set[str] | None = None
         self.response_fields: Headers | None = None
         self.pace: Any = None
+        self.odd: list[Field] | None = None
         self._id: str | None = None
         self._vars: dict[str, Any] | None = None
 

@@ -25,6 +25,8 @@ from quantum.modules.config import ErrorRoutes, ModuleConfig, RouteConfig
 
 MakeHandler = Callable[[ModuleConfig], Handler | Middleware | Linked]
 MakeMatcher = Callable[[ModuleConfig], Matcher]
+Trace = Callable[[ModuleConfig, Request], None]
+"""Hears of each handler that a request comes to."""
 
 
 async def end_of_chain(request: Request) -> Response:
@@ -37,9 +39,12 @@ async def end_of_chain(request: Request) -> Response:
 class RouteCompiler:
     """Compiles route lists; ``make_handler`` decides where a terminal handler runs."""
 
-    def __init__(self, make_handler: MakeHandler, make_matcher: MakeMatcher) -> None:
+    def __init__(
+        self, make_handler: MakeHandler, make_matcher: MakeMatcher, trace: Trace | None = None
+    ) -> None:
         self._make_handler = make_handler
         self._make_matcher = make_matcher
+        self._trace = trace
 
     def compile(self, routes: Sequence[RouteConfig], end: Next = end_of_chain) -> Next:
         """Return the chain of ``routes``; requests that none of them answers go to ``end``.
@@ -69,6 +74,8 @@ class RouteCompiler:
         inside = end_of_chain if route.terminal else following
         for module in reversed(route.handle):
             inside = self._compile_handler(module, inside)
+            if self._trace is not None:
+                inside = _traced(self._trace, module, inside)
         if route.group:
             return _grouped(route.group, matches, inside, following)
         if matches is None:
@@ -131,6 +138,14 @@ def passing_through(answer: Next, following: Next) -> Next:
         return await following(request)
 
     return route
+
+
+def _traced(trace: Trace, module: ModuleConfig, inside: Next) -> Next:
+    def traced(request: Request) -> Awaitable[Response]:
+        trace(module, request)
+        return inside(request)
+
+    return traced
 
 
 def _conditional(matches: Matcher, inside: Next, following: Next) -> Next:

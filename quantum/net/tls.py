@@ -43,6 +43,8 @@ class TlsSettings:
     ciphers: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     clients: ClientTrust | None = None
+    key_log: str = ""
+    """A file that the secrets of sessions are appended to, in clear, for debuggers; "" for none."""
 
 
 def make_server_context(chain: Path, key: Path | None, settings: TlsSettings) -> ssl.SSLContext:
@@ -71,6 +73,8 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     context.options |= (
         ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     )
+    if settings.key_log:
+        context.keylog_filename = settings.key_log
     if settings.alpn:
         context.set_alpn_protocols(list(settings.alpn))
     return context

@@ -148,7 +148,9 @@ class CertificateStore:
             await self._selected.obtain(selection)
         return self._selected.find(selection, name) is not None
 
-    def _context_of(self, pair: Pair | SelectedFile, settings: TlsSettings) -> ssl.SSLContext | None:
+    def _context_of(
+        self, pair: Pair | SelectedFile, settings: TlsSettings
+    ) -> ssl.SSLContext | None:
         key = pair.fingerprint, settings
         made = self._contexts.get(key)
         if made is None:

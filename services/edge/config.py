@@ -6,18 +6,23 @@ and is refused by name otherwise: a bound that is silently not kept is worse tha
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from quantum.config.model import StrictModel
-from quantum.config.unbuilt import NotBuilt
+from quantum.config.unbuilt import NotBuilt, refused
 from quantum.config.units import Duration, NetworkAddress, StringArray
 from quantum.modules.config import ErrorRoutes, InlineModule, RouteConfig
 from services.edge.tls.config import ConnectionPolicy
 
 MAX_HEAD_BYTES = 16 * 1024
 """Caddy's ``max_header_bytes`` since June 2026."""
+
+_EXPECTED = re.compile(r"[!#$%&'+\-.^_`|~0-9A-Za-z]+\*?")
+"""A field's name (RFC 9110 §5.6.2), or the beginning of one with an asterisk behind it."""
 
 Protocol = Literal["h1", "h2", "h2c", "h3"]
 
@@ -47,11 +52,32 @@ class ServerLogs(StrictModel):
     skip_hosts: list[str] = Field(default_factory=list)
     skip_unmapped_hosts: bool = False
     should_log_credentials: bool = False
-    trace: NotBuilt = None
+    trace: bool = False
+    """Each handler that a request comes to is logged at level debug, as ``http.log.trace``."""
+
+
+def _names_with(character: str) -> Callable[[list[str]], list[str]]:
+    """Return the check of an allow list: names that have the character, or begin so (``name_*``)."""
+
+    def check(names: list[str]) -> list[str]:
+        for name in names:
+            if _EXPECTED.fullmatch(name) is None or character not in name:
+                raise ValueError(
+                    f"{name!r}: names of fields that contain {character!r}, whole or the beginning and *"
+                )
+        return names
+
+    return check
 
 
 def _default_protocols() -> list[Protocol]:
     return ["h1", "h2", "h3"]
+
+
+class ServerMetrics(StrictModel):
+    """``per_host``: also by Host, where a route names it or TLS is spoken; the others are ``_other``."""
+
+    per_host: bool = False
 
 
 class Server(StrictModel):
@@ -90,10 +116,17 @@ class Server(StrictModel):
     client_ip_headers: list[str] = Field(default_factory=lambda: ["X-Forwarded-For"])
 
     listener_wrappers: list[InlineModule("caddy.listeners")] = Field(default_factory=list)  # type: ignore[valid-type]
-    packet_conn_wrappers: NotBuilt = None
-    expected_underscore_headers: NotBuilt = None
-    expected_dot_headers: NotBuilt = None
-    metrics: NotBuilt = None
+    packet_conn_wrappers: Annotated[
+        Any, refused("its modules are plugins of Caddy; datagrams are QUIC's alone here")
+    ] = None
+    expected_underscore_headers: Annotated[list[str], AfterValidator(_names_with("_"))] = Field(
+        default_factory=list
+    )
+    expected_dot_headers: Annotated[list[str], AfterValidator(_names_with("."))] = Field(
+        default_factory=list
+    )
+    metrics: ServerMetrics | None = None
+    """Of old Caddy: as ``apps.http.metrics``, which counts where both are given."""
 
     @field_validator("listen")
     @classmethod
@@ -139,12 +172,13 @@ class Server(StrictModel):
         return own or self.protocols
 
 
-class HttpMetrics(StrictModel):
+class HttpMetrics(ServerMetrics):
     """Request metrics; the presence of the object turns them on."""
 
-    per_host: NotBuilt = None
-    observe_catchall_hosts: NotBuilt = None
-    otlp: NotBuilt = None
+    observe_catchall_hosts: bool = False
+    otlp: Annotated[
+        Any, refused("metrics are asked for here (/metrics), not sent: let a collector do both")
+    ] = None
 
 
 class HttpApp(StrictModel):
@@ -156,6 +190,14 @@ class HttpApp(StrictModel):
     shutdown_delay: Duration = 0.0
     servers: dict[str, Server] = Field(default_factory=dict)
     metrics: HttpMetrics | None = None
+
+    @property
+    def request_metrics(self) -> HttpMetrics | None:
+        """What counts of the app's and its servers' ``metrics``."""
+        if self.metrics is not None:
+            return self.metrics
+        own = next((s.metrics for s in self.servers.values() if s.metrics is not None), None)
+        return None if own is None else HttpMetrics(per_host=own.per_host)
 
     @field_validator("http_port", "https_port")
     @classmethod

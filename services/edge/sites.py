@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import structlog
+
 from quantum.connection.h2 import WRITE_BYTES
 from quantum.errors import ConfigError, HttpError
 from quantum.http.failure import response_of
@@ -15,6 +17,7 @@ from quantum.http.handler import Next
 from quantum.http.message import Request, Response
 from quantum.http.route import RouteCompiler
 from quantum.modules.config import ModuleConfig
+from quantum.modules.hosts import host_names
 from quantum.modules.lifetime import Lifetime, Provision
 from quantum.service.api import Revision, ServiceContext
 from quantum.telemetry.access import AccessLog
@@ -23,6 +26,7 @@ from services.edge.automatic_https.redirects import compile_server, redirecting
 from services.edge.bodies.timeouts import RoutePaces
 from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
+from services.edge.expected import expecting
 from services.edge.handlers.subroute import NamedRoutes
 from services.edge.limiting.handler import RateLimits
 from services.edge.metrics import RequestMetrics
@@ -31,6 +35,8 @@ from services.edge.protocols.pace import LOOK_SECONDS, Pace
 from services.edge.proxying.border import BorderedProxy
 from services.edge.templates.handler import ServerChain
 from services.edge.tracing.handler import Tracer
+
+_trace_log = structlog.get_logger("http.log.trace")
 
 REDIRECTS = "remaining_auto_https_redirects"
 """Caddy's name for the server that nobody configured."""
@@ -54,6 +60,7 @@ class SiteBuilder:
         compiler = RouteCompiler(
             lambda module: self._handler(module, resources),
             lambda module: self._instance(module, resources),
+            _trace if server.logs is not None and server.logs.trace else None,
         )
         resources[RouteCompiler] = compiler
         paces = resources[RoutePaces] = RoutePaces()
@@ -117,8 +124,13 @@ class SiteBuilder:
 
     def _ended(self, name: str, server: Server, app: HttpApp) -> Callable[[Exchange], None] | None:
         listeners: list[Callable[[Exchange], None]] = []
-        if app.metrics is not None:
+        metrics = app.request_metrics
+        if metrics is not None:
             listeners.append(self.metrics.observer(name))
+            if metrics.per_host:
+                hosts = [h for s in app.servers.values() for h in host_names(s.routes)]
+                catches_all = metrics.observe_catchall_hosts
+                listeners.append(self.metrics.host_observer(name, hosts, catches_all))
         if server.logs is not None:
             listeners.append(_access_observer(server))
         if not listeners:
@@ -131,6 +143,11 @@ class SiteBuilder:
                 listener(exchange)
 
         return ended
+
+
+def _trace(module: ModuleConfig, request: Request) -> None:
+    """Log that a handler is asked: where it is configured, not what its configuration says."""
+    _trace_log.debug(module.spec.name, path=module.path, request_id=request.id)
 
 
 async def _ready(response: Response) -> Response:
@@ -171,14 +188,19 @@ def _client_address(name: str, server: Server) -> ClientAddress:
 
 def _before(client: ClientAddress, server: Server) -> Callable[[Request], None] | None:
     """Return what looks at each request first, None when there is nothing to see."""
-    checks = [] if client.trusts_nobody else [client.resolve]
+    checks: list[Callable[[Request], None]] = []
+    expected = expecting(server.expected_underscore_headers, server.expected_dot_headers)
+    if expected is not None:
+        checks.append(expected)
+    if not client.trusts_nobody:
+        checks.append(client.resolve)
     is_strict = server.strict_sni_host
     if is_strict is None:  # who is known by a certificate for one name is not known for another
         is_strict = any(policy.authenticates for policy in server.tls_connection_policies)
     if is_strict:
         checks.append(_check_sni)
     if len(checks) < 2:
-        return checks[0] if checks else None
+        return next(iter(checks), None)
 
     def before(request: Request) -> None:
         for check in checks:

@@ -49,7 +49,8 @@ class RequestHead:
 
     ``target`` is in origin form ("/a?b" or "*"); ``length`` is the body's, None when it is
     ``chunked``. ``upgrade`` is the protocol wanted, lower case; ``websocket_key`` comes with
-    "websocket". ``is_plain``: nothing about its framing asks for anything but the usual answer.
+    "websocket". ``is_plain``: nothing about its framing asks for anything but the usual answer. ``odd``
+    are fields with ``_`` or ``.`` in their names, which are passed on only where they are expected.
     """
 
     # Defaults of the class: most heads change none of them, and are made the faster for it.
@@ -61,6 +62,7 @@ class RequestHead:
     upgrade: str | None = None
     websocket_key = b""
     is_plain = False
+    odd: list[Field] | None = None
 
     def __init__(self, method: str, target: str = "", authority: str = "") -> None:
         self.method = method
@@ -176,7 +178,7 @@ def _learn(line: bytes) -> _Entry:
     name = name.lower()
     reader = _READERS.get(name)
     if reader is None and (b"_" in name or b"." in name):
-        reader = _drop  # they become the names of other fields in CGI-like backends (Caddy 2026)
+        reader = _set_aside  # they become other fields' names in CGI-like backends (Caddy 2026)
     entry: _Entry = (name, value), reader
     if len(line) <= LINE_CACHE_BYTES and name not in _SECRET:
         if len(_known) >= LINE_CACHE_SIZE:
@@ -201,6 +203,10 @@ _SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
 def _drop(head: RequestHead, framing: _Framing, value: bytes) -> None:
     """A field that ends here."""
+
+
+def _set_aside(head: RequestHead, framing: _Framing, value: bytes) -> None:
+    """A marker: ``_read_framing`` keeps the field, name and all."""
 
 
 def _read_host(head: RequestHead, framing: _Framing, value: bytes) -> None:
@@ -275,7 +281,10 @@ def _tokens(value: bytes) -> list[bytes]:
 def _read_framing(head: RequestHead, special: list[tuple[Field, _Reader]]) -> None:
     framing = _Framing()
     for field, reader in special:
-        reader(head, framing, field[1])
+        if reader is _set_aside:
+            head.odd = [*(head.odd or ()), field]
+        else:
+            reader(head, framing, field[1])
     if framing.codings is not None:
         _set_chunked(head, framing)
     elif framing.length is not None:

@@ -52,7 +52,7 @@ class MuxCodec(MuxSender):
     """One end of a hop's connection. Not to be called from inside itself except by a sink."""
 
     __slots__ = (
-        "_cut", "_is_client", "_is_greeted", "_is_over", "_last", "_limit", "_partial", "_peer_max",
+        "_cut", "_held", "_is_client", "_is_greeted", "_is_over", "_last", "_limit", "_partial", "_peer_max",
         "_settings", "_sink", "_wanted", "_window",
     )  # fmt: skip
 
@@ -68,8 +68,9 @@ class MuxCodec(MuxSender):
         self._settings = settings
         self._sink = sink
         self._window = settings.stream_window
-        self._partial = b""
-        self._wanted = 0
+        self._partial: list[bytes] = []
+        """What has come of a frame that is told as a whole, in pieces: they are joined once."""
+        self._held = self._wanted = 0
         self._cut: tuple[int, int, int] | None = None
         """The stream, flags and bytes to come of a DATA frame that is told as it comes."""
         self._last = 0
@@ -93,10 +94,11 @@ class MuxCodec(MuxSender):
             if self._cut is not None:
                 at = self._take_piece(self._cut, data, 0)
             elif self._partial:
-                data = self._partial + data
-                if len(data) < self._wanted:
-                    self._partial = data
+                self._partial.append(data)
+                self._held += len(data)
+                if self._held < self._wanted:
                     return
+                data, self._partial = b"".join(self._partial), []
             size = len(data)
             while at + FRAME_HEADER <= size:
                 length, kind, flags, stream_id = read(data, at)
@@ -118,7 +120,9 @@ class MuxCodec(MuxSender):
             raise H2Failure(f"a frame is too short: {error}", PROTOCOL_ERROR) from error
         finally:
             self._tell_closed()
-        self._partial = data[at:] if at else data
+        self._held = len(data) - at
+        if self._held:
+            self._partial = [data[at:] if at else data]
         self._wanted = wanted
 
     def _take_piece(self, frame: tuple[int, int, int], data: bytes, at: int) -> int:

@@ -76,7 +76,7 @@ class EdgeApplication:
         """Return the request and the current site's way to handle it; HttpError when refused."""
         site = self._host.site
         size = _check_size(fields, min(MAX_HEAD_BYTES, site.limits.max_head_bytes))
-        pseudo, own, cookies, expects = _sort(fields)
+        pseudo, own, cookies, odd, expects = _sort(fields)
         if cookies:
             own.append((b"cookie", cookies[0] if len(cookies) == 1 else b"; ".join(cookies)))
         method, upgrade = pseudo[b":method"].decode(), None
@@ -102,6 +102,8 @@ class EdgeApplication:
             self._loop.time(),
             upgrade,
         )
+        if odd:
+            request.odd = odd
         if size > HEAVY_HEAD_BYTES:
             self._hold(request, size)
         return request, partial(_invite, site) if expects else site.answer
@@ -226,7 +228,7 @@ def _check_size(fields: Fields, limit: int) -> int:
     return size
 
 
-_PLAIN, _PSEUDO, _COOKIE, _HOST, _EXPECT, _LEFT_OUT = range(6)
+_PLAIN, _PSEUDO, _COOKIE, _HOST, _EXPECT, _ODD, _LEFT_OUT = range(7)
 _KINDS = {b"cookie": _COOKIE, b"host": _HOST, b"expect": _EXPECT}
 
 
@@ -236,10 +238,10 @@ class _Kinds(dict[bytes, int]):
     def __missing__(self, name: bytes) -> int:
         if name[:1] == b":":
             kind = _PSEUDO
-        elif name in _BY_BODY or b"_" in name or b"." in name:
-            kind = (
-                _LEFT_OUT  # the two characters as in HTTP/1.1: backends take such names for others
-            )
+        elif name in _BY_BODY:
+            kind = _LEFT_OUT
+        elif b"_" in name or b"." in name:
+            kind = _ODD  # as in HTTP/1.1: backends take such names for others
         else:
             kind = _KINDS.get(name, _PLAIN)
         if len(name) <= KNOWN_BYTES:
@@ -252,12 +254,15 @@ class _Kinds(dict[bytes, int]):
 _kinds = _Kinds()
 
 
-def _sort(fields: Fields) -> tuple[dict[bytes, bytes], list[Field], list[bytes], bool]:
-    """Part a head into pseudo fields and Host, fields to pass on, cookies, and the wish for a 100."""
+def _sort(
+    fields: Fields,
+) -> tuple[dict[bytes, bytes], list[Field], list[bytes], list[Field], bool]:
+    """Part a head into pseudo fields and Host, fields to pass on, cookies, odd ones, and the wish for a 100."""
     kinds = _kinds
     pseudo: dict[bytes, bytes] = {}
     own: list[Field] = []
     cookies: list[bytes] = []
+    odd: list[Field] = []
     expects = False
     for field in fields:
         name, value = field
@@ -276,7 +281,9 @@ def _sort(fields: Fields) -> tuple[dict[bytes, bytes], list[Field], list[bytes],
                 raise HttpError(417, "unknown expectation")
             expects = True
             own.append((b"expect", b"100-continue"))
-    return pseudo, own, cookies, expects
+        elif kind == _ODD:
+            odd.append((name, value))
+    return pseudo, own, cookies, odd, expects
 
 
 def _authority(pseudo: dict[bytes, bytes]) -> str:

@@ -225,6 +225,8 @@ class H1Connection(H1Exchange):
             self._started if site.ended is None else time.monotonic(),
             head.upgrade,
         )
+        if head.odd is not None:
+            request.odd = head.odd
         self._busy = True
         self._head_sent = self._in_head = False
         if site.limits.write.whole > 0:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from quantum.config.curves import check_curves
 from quantum.config.model import StrictModel
 from quantum.config.pattern import PatternText
-from quantum.config.unbuilt import NotBuilt
+from quantum.config.unbuilt import refused
 from quantum.config.units import StringArray
 from quantum.modules.config import InlineModule
 from quantum.modules.selection import CertificateSelection
@@ -128,8 +128,11 @@ class ConnectionPolicy(StrictModel):
     curves: Annotated[list[str], AfterValidator(check_curves)] = Field(default_factory=list)
     drop: bool = False
     client_authentication: ClientAuthentication | None = None
-    insecure_secrets_log: NotBuilt = None
-    handshake_context: NotBuilt = None
+    insecure_secrets_log: str = ""
+    """A file for the secrets of each session (SSLKEYLOGFILE): whoever has it reads all that is said."""
+    handshake_context: Annotated[
+        Any, refused("its modules are plugins of Caddy; certificates come from apps.tls")
+    ] = None
 
     @model_validator(mode="after")
     def _versions_overlap(self) -> ConnectionPolicy:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from quantum.net.client_hello import ClientHello
 from quantum.net.tls import TlsSettings, bare_context
@@ -63,8 +65,7 @@ class Policies:
         policy = self._match_quic(hello, local_ip)
         if policy is None:
             return None
-        name = _name(hello, policy, local_ip)
-        return self._certificates.find_quic(name, policy.certificate_selection)
+        return self._found_quic(_name(hello, policy, local_ip), policy)
 
     async def obtain_quic(self, hello: ClientHello, local_ip: str) -> QuicCertificate | None:
         """Fetch it, as ``obtain`` does."""
@@ -73,8 +74,14 @@ class Policies:
             return None
         for name in (_name(hello, policy, local_ip), policy.fallback_sni):
             if name and await self._certificates.obtain(name, policy.certificate_selection):
-                return self._certificates.find_quic(name, policy.certificate_selection)
+                return self._found_quic(name, policy)
         return None
+
+    def _found_quic(self, name: str, policy: ConnectionPolicy) -> QuicCertificate | None:
+        found = self._certificates.find_quic(name, policy.certificate_selection)
+        if found is None or not policy.insecure_secrets_log:
+            return found
+        return replace(found, key_log=str(Path(policy.insecure_secrets_log).absolute()))
 
     def _match_quic(self, hello: ClientHello, local_ip: str) -> ConnectionPolicy | None:
         """Return the policy for a hello, None where QUIC could not keep what it asks for."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import structlog
 
 from quantum.config.curves import CURVES
 from quantum.modules.trust import pem_of
@@ -11,6 +14,8 @@ from quantum.net.tls import ClientTrust, TlsSettings
 from quantum.trust.pools import TrustedPools
 from services.edge.tls.config import CIPHER_SUITES, ClientAuthentication, ConnectionPolicy
 from services.edge.tls.leaves import leaves_of
+
+_log = structlog.get_logger("quantum.edge")
 
 
 def settings_of(
@@ -29,7 +34,18 @@ def settings_of(
         tuple(CIPHER_SUITES[name] for name in policy.cipher_suites),
         tuple(CURVES[name] for name in policy.curves),
         trust_of(client, pools) if client is not None and client.is_active else None,
+        key_log(policy.insecure_secrets_log),
     )
+
+
+def key_log(name: str) -> str:
+    """Make the file for secrets, for this user alone, and return where it is; "" for none. OSError."""
+    if not name:
+        return ""
+    path = Path(name).absolute()
+    os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+    _log.warning("tls_secrets_logged", file=str(path), remedy="remove insecure_secrets_log")
+    return str(path)
 
 
 def trust_of(client: ClientAuthentication, pools: TrustedPools) -> ClientTrust:

@@ -106,7 +106,14 @@ def document(ports: dict[str, int], upstream: int) -> dict[str, Any]:
         "match": [{"path": ["/refused"]}],
         "handle": [{"handler": "static_response", "status_code": 403}],
     }
-    routes = [early, refused, {"handle": [proxy]}]
+    hurried = {
+        "match": [{"path": ["/hurried/*"]}],
+        "handle": [
+            {"handler": "timeouts", "read_timeout": "1s", "write_timeout": "1s"},
+            {"handler": "rewrite", "strip_path_prefix": "/hurried"},
+        ],
+    }
+    routes = [early, refused, hurried, {"handle": [proxy]}]
     return {
         "admin": {"listen": f"127.0.0.1:{ports['admin']}"},
         "apps": {

@@ -6,7 +6,8 @@ import contextlib
 import pytest
 
 from tests.conformance.protocols.clients.api import SECONDS, Client, Cut, Pieces
-from tests.conformance.protocols.conftest import Stage, eventually
+from tests.conformance.protocols.clients.h3 import H3Client
+from tests.conformance.protocols.conftest import PROTOCOLS, Stage, eventually
 
 
 async def still_serves(stage: Stage, protocol: str, client: Client) -> None:
@@ -149,3 +150,32 @@ async def test_an_upstream_that_refuses_the_rest_of_an_upload_is_heard(
         )
         assert reply.status == 403
     await still_serves(stage, protocol, client)
+
+
+async def test_a_client_slower_than_its_route_allows_is_cut_off_and_so_is_the_upstream(
+    stage: Stage,
+) -> None:
+    """``http.handlers.timeouts``, in every version at once: an upload is 408, an answer breaks off."""
+
+    async def stalled():
+        yield b"x" * 1000
+        await asyncio.sleep(SECONDS)
+
+    async def upload(protocol: str) -> int:
+        client, path = await stage.connect(protocol), f"/digest/{next(stage.tokens)}"
+        asked = client.request("POST", f"/hurried{path}", body=Pieces(stalled()))
+        status = (await asyncio.wait_for(asked, SECONDS)).status
+        await eventually(lambda: stage.origin.seen[path].is_cut)
+        await client.aclose()
+        return status
+
+    async def download(protocol: str) -> None:
+        client, path = await stage.connect(protocol), f"/endless/{next(stage.tokens)}"
+        if isinstance(client, H3Client):
+            client.is_holding = True
+        await asyncio.wait_for(client.request("GET", f"/hurried{path}"), SECONDS)
+        await eventually(lambda: stage.origin.seen[path].is_cut)
+        await client.aclose()
+
+    told = await asyncio.gather(*map(upload, PROTOCOLS), *map(download, PROTOCOLS))
+    assert told[: len(PROTOCOLS)] == [408] * len(PROTOCOLS)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from quantum.errors import BodyAborted, HttpError
 from quantum.http.body import read_all
@@ -619,6 +620,47 @@ async def test_requests_are_counted_and_timed_when_metrics_are_wanted(edge: Edge
     seconds = sample("quantum_edge_request_duration_seconds_sum", labels)
     assert seconds is not None
     assert 0.015 < seconds < 1
+
+
+@pytest.mark.parametrize("catches_all", [False, True])
+async def test_requests_are_counted_by_host_where_that_is_wanted(
+    edge: Edge, catches_all: bool
+) -> None:
+    routes = [
+        {"match": [{"host": ["named.test"]}], "handle": [{"handler": "static_response"}]},
+        {"handle": [{"handler": "static_response"}]},
+    ]
+    off = {"disable": True}
+    server = {"listen": [f"127.0.0.1:{edge.port}"], "automatic_https": off, "routes": routes}
+    metrics = {"per_host": True, "observe_catchall_hosts": catches_all}
+    await edge.apply({"a": server}, metrics=metrics)
+    client = await edge.connect()
+    for host in ("named.test", "NAMED.test:80", "other.test"):
+        await client.ask(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    labels = {"server": "a", "method": "GET", "code": "200"}
+    sample = edge.context.metrics.get_sample_value
+    found = {
+        host: sample("quantum_edge_host_requests_total", {**labels, "host": host})
+        for host in ("named.test", "other.test", "_other")
+    }
+    expected = (1, None) if catches_all else (None, 1)
+    assert tuple(found.values()) == (2, *expected)
+
+
+async def test_each_handler_of_a_request_is_logged_where_that_is_wanted(edge: Edge) -> None:
+    inner = [{"handle": [{"handler": "static_response", "body": "hi"}]}]
+    handle = [{"handler": "headers"}, {"handler": "subroute", "routes": inner}]
+    server = {"listen": [f"127.0.0.1:{edge.port}"], "routes": [{"handle": handle}]}
+    await edge.apply({"a": {**server, "logs": {"trace": True}}})
+    with capture_logs() as logs:
+        await (await edge.connect()).ask(GET)
+    place = "apps.http.servers.a.routes[0].handle"
+    traced = [(e["event"], e["path"]) for e in logs if "handle" in e.get("path", "")]
+    assert traced == [
+        ("headers", f"{place}[0]"),
+        ("subroute", f"{place}[1]"),
+        ("static_response", f"{place}[1].routes[0].handle[0]"),
+    ]
 
 
 async def test_strict_sni_host_refuses_a_host_that_the_handshake_did_not_name(edge: Edge) -> None:

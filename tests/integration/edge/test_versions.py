@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pycurl
@@ -184,3 +185,45 @@ async def test_a_drain_lets_transfers_over_http_3_end_and_takes_no_new_ones(edge
         assert peer.code == 0x100  # H3_NO_ERROR
     with pytest.raises(pycurl.error):
         await ask(edge, "h3")
+
+
+async def test_odd_names_are_let_in_where_they_are_expected_and_nowhere_else(edge: Edge) -> None:
+    seen: list[set[str]] = []
+
+    async def note(request: Request) -> Response:
+        names = {name.decode() for name, _ in request.headers}
+        seen.append({n for n in names - {"user-agent"} if "user" in n or "hook" in n})
+        return Response(204)
+
+    sent = [
+        "X-User: plain", "User_Id: 7", "User-Id: forged", "Hook_a: 1", "Hook-B: forged", "Other_user: 1",
+        "Hook_twice: 1", "Hook_twice: 2", "user.name: n", "hook_a.b: both",
+    ]  # fmt: skip
+    for expected, there in (
+        ({}, {"x-user", "user-id", "hook-b"}),
+        (
+            {
+                "expected_underscore_headers": ["User_ID", "hook_*"],
+                "expected_dot_headers": ["user.name"],
+            },
+            {"x-user", "user_id", "hook_a", "user.name"},
+        ),
+    ):
+        await edge.serve(note, **expected)
+        for version in VERSIONS:
+            assert (await ask(edge, version, *sent))[0] == 204
+        assert seen == [there] * len(VERSIONS)
+        seen.clear()
+
+
+async def test_secrets_of_sessions_are_written_where_a_policy_says_so(
+    edge: Edge, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.log"
+    await edge.serve(tls_connection_policies=[{"insecure_secrets_log": str(file)}])
+    for version in VERSIONS:
+        assert (await ask(edge, version))[0] == 200
+    lines = file.read_text().splitlines()
+    sessions = {line.split()[1] for line in lines if line.startswith("CLIENT_TRAFFIC_SECRET_0 ")}
+    assert len(sessions) == len(VERSIONS)
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -214,12 +214,16 @@ class Ending:
             writer.close()
         else:
             raw = socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno()))
-            raw.shutdown(socket.SHUT_WR)  # a FIN behind a whole record: anybody on the way can send it
+            raw.shutdown(
+                socket.SHUT_WR
+            )  # a FIN behind a whole record: anybody on the way can send it
             raw.close()
             await reader.read(-1)
 
 
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"]
+)
 async def test_a_body_without_length_is_whole_only_if_its_sender_said_so(
     platform, certificates, head
 ):  # fmt: skip

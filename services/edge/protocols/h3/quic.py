@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class QuicCertificate:
     leaf: Any
     chain: list[Any]
     key: Any
+    key_log: str = ""
+    """A file that the secrets of connections are appended to; "" for none."""
 
 
 def load_certificate(file: Path) -> QuicCertificate:
@@ -60,6 +63,12 @@ def load_certificate(file: Path) -> QuicCertificate:
     data = file.read_bytes()
     leaf, *chain = tls.load_pem_x509_certificates(data[data.index(b"-----BEGIN CERTIFICATE") :])
     return QuicCertificate(leaf, chain, tls.load_pem_private_key(data, None))
+
+
+@cache
+def _key_log(name: str) -> Any:
+    """Return the file, open for as long as the process lives: configurations name few."""
+    return Path(name).open("a", encoding="ascii")
 
 
 FindCertificate = Callable[[str], QuicCertificate | None]
@@ -278,6 +287,8 @@ class EdgeQuicConnection(UsualConnection):
         self.tls.certificate = chosen.leaf
         self.tls.certificate_chain = chosen.chain
         self.tls.certificate_private_key = chosen.key
+        if chosen.key_log:
+            self._configuration.secrets_log_file = _key_log(chosen.key_log)
         if hello.early_data and not self._allows_early:
             self.tls.get_session_ticket_cb = None
         return True

@@ -21,10 +21,10 @@ class Store:
         self.known = known
         self.asked: list[str] = []
 
-    def find(self, name: str, settings: TlsSettings) -> Any:
+    def find(self, name: str, settings: TlsSettings, selection: object = None) -> Any:
         return (name, settings) if name in self.held else None
 
-    async def obtain(self, name: str) -> bool:
+    async def obtain(self, name: str, selection: object = None) -> bool:
         self.asked.append(name)
         if name in self.known:
             self.held.add(name)
