@@ -26,7 +26,6 @@ from services.certs.ondemand.managed import ManagedCertificates
 from services.certs.ondemand.permission import Gate, PermissionDenied
 from services.certs.plans import Plan
 from services.certs.renewal import retry_delay
-from services.certs.selecting import select
 from services.certs.suggestions import Suggestions
 
 MAX_REFUSED = 1024
@@ -105,7 +104,8 @@ class CertificateBook:
         """Return what a policy may choose from: of a coming revision, else of the one in force."""
         obtained = [*self._held.values(), *self._managed.all().values()]
         for arrangement in reversed(self._arrangements):
-            found = select(selection, [*arrangement.loaded.all(), *obtained])
+            known = {m.fingerprint: m for m in [*arrangement.loaded.all(), *obtained]}
+            found = [material for material in known.values() if material.fits(selection)]
             if found:
                 return found
         return []

@@ -11,8 +11,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
+from quantum.modules.selection import CertificateSelection
+
 PrivateKey = CertificateIssuerPrivateKeyTypes
 
+_ALGORITHMS = {
+    "rsa": rsa.RSAPublicKey,
+    "ecdsa": ec.EllipticCurvePublicKey,
+    "ed25519": ed25519.Ed25519PublicKey,
+}
 _SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 
 
@@ -49,9 +56,31 @@ class Material:
             tags=tags,
         )
 
+    def fits(self, wanted: CertificateSelection) -> bool:
+        """Whether this is a certificate that a policy with ``certificate_selection`` means."""
+        tags = set(self.tags)
+        if not tags.issuperset(wanted.all_tags):
+            return False
+        if wanted.any_tag and tags.isdisjoint(wanted.any_tag):
+            return False
+        if not (wanted.serial_number or wanted.subject_organization or wanted.public_key_algorithm):
+            return True
+        leaf = _read_leaf(self.chain)
+        kind = _ALGORITHMS.get(wanted.public_key_algorithm)
+        return (
+            (not wanted.serial_number or str(leaf.serial_number) in wanted.serial_number)
+            and (not wanted.subject_organization or _is_of(leaf, wanted.subject_organization))
+            and (kind is None or isinstance(leaf.public_key(), kind))
+        )
+
     def covers(self, name: str) -> bool:
         """Whether a client that asked for ``name`` accepts this certificate (RFC 6125 §6.4.3)."""
         return name in self.subjects or wildcard_of(name) in self.subjects
+
+
+def _is_of(leaf: x509.Certificate, organizations: tuple[str, ...]) -> bool:
+    named = leaf.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
+    return any(str(name.value) in organizations for name in named)
 
 
 def wildcard_of(name: str) -> str:

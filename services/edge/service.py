@@ -16,8 +16,8 @@ from quantum.tasks import TaskSet
 from quantum.trust.pools import TrustedPools
 from services.edge.admission import Admission
 from services.edge.automatic_https import is_secure_listener, plan
+from services.edge.automatic_https.challenges import ChallengeAnswers
 from services.edge.certificates import CertificateStore
-from services.edge.challenges import ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.entrypoint import Entrypoint, Surroundings
 from services.edge.limiting.handler import RateLimits

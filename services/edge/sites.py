@@ -22,9 +22,9 @@ from quantum.modules.lifetime import Lifetime, Provision
 from quantum.service.api import Revision, ServiceContext
 from quantum.telemetry.access import AccessLog
 from services.edge.automatic_https import Redirect, ServerPlan
+from services.edge.automatic_https.challenges import PREFIX, ChallengeAnswers
 from services.edge.automatic_https.redirects import compile_server, redirecting
 from services.edge.bodies.timeouts import RoutePaces
-from services.edge.challenges import PREFIX, ChallengeAnswers
 from services.edge.config import HttpApp, Server
 from services.edge.expected import expecting
 from services.edge.handlers.subroute import NamedRoutes

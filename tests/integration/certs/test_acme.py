@@ -27,7 +27,7 @@ from services.certs import book
 from services.certs.config import AcmeIssuerConfig
 from services.certs.issuers import zerossl
 from services.certs.service import CertsService
-from services.edge.challenges import PREFIX, ChallengeAnswers
+from services.edge.automatic_https.challenges import PREFIX, ChallengeAnswers
 from tests.integration.webserver import WebServer
 
 pytestmark = pytest.mark.skipif(
