@@ -3,6 +3,8 @@
 VENV ?= .venv
 # Test files that run at once: most wait for processes, so two cores carry a few.
 TESTERS ?= 3
+# Byte code is kept even where a container's shell forbids it: every start compiles a thousand modules else.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
 
