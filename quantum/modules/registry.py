@@ -17,6 +17,7 @@ INLINE_KEYS = {
     "caddy.logging.encoders": "format",
     "caddy.logging.writers": "output",
     "caddy.storage": "module",
+    "dns.providers": "name",
     "http.authentication.hashes": "algorithm",
     "http.handlers": "handler",
     "http.ip_sources": "source",

@@ -16,6 +16,7 @@ from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import Duration, Secret
 from quantum.modules.config import InlineModule, ModuleMap
 from quantum.modules.trust import StorageReference
+from services.certs.challenges.config import Challenges, NameServer
 from services.certs.ondemand.config import OnDemand
 
 DAY = 86_400.0
@@ -104,8 +105,10 @@ class TlsApp(StrictModel):
     session_tickets: SessionTicketsConfig = Field(default_factory=SessionTicketsConfig)
     cache: NotBuilt = None
     encrypted_client_hello: Annotated[Any, AfterValidator(_no_ech)] = None
-    dns: NotBuilt = None
-    resolvers: NotBuilt = None
+    dns: InlineModule("dns.providers") | None = None  # type: ignore[valid-type]
+    """The DNS provider of issuers whose challenge by DNS names none."""
+    resolvers: list[NameServer] = Field(default_factory=list)
+    """Name servers of challenges by DNS that name none."""
 
 
 class StoredPair(StrictModel):
@@ -177,30 +180,6 @@ class ExternalAccount(StrictModel):
 
     key_id: str
     mac_key: Secret
-
-
-class HttpChallenge(StrictModel):
-    """HTTP-01 (RFC 8555 §8.3): edge answers on the HTTP port, so there is no port to choose."""
-
-    disabled: bool = False
-    alternate_port: NotBuilt = None
-
-
-class TlsAlpnChallenge(StrictModel):
-    """TLS-ALPN-01 (RFC 8737): not offered; saying so explicitly is fine."""
-
-    disabled: bool = False
-    alternate_port: NotBuilt = None
-
-
-class Challenges(StrictModel):
-    """Which challenges may prove a name."""
-
-    http: HttpChallenge = Field(default_factory=HttpChallenge)
-    tls_alpn: TlsAlpnChallenge = Field(default_factory=TlsAlpnChallenge, alias="tls-alpn")
-    dns: NotBuilt = None
-    bind_host: NotBuilt = None
-    distributed: bool = True  # challenges are always on the bus, so any edge can answer
 
 
 class PreferredChains(StrictModel):

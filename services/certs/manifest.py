@@ -18,6 +18,16 @@ def _certificates(name: str, model: str, implementation: str, summary: str) -> M
     )
 
 
+def _provider(name: str, implementation: str, summary: str) -> ModuleSpec:
+    return ModuleSpec(
+        id=f"dns.providers.{name}",
+        room="certs",
+        config=f"services.certs.challenges.config:{implementation}Config",
+        implementation=f"services.certs.challenges.providers.{name}:{implementation}",
+        summary=summary,
+    )
+
+
 MANIFEST = Manifest(
     room="certs",
     service="services.certs.service:CertsService",
@@ -43,7 +53,7 @@ MANIFEST = Manifest(
             room="certs",
             config=_CONFIG + "AcmeIssuerConfig",
             implementation="services.certs.issuers.acme:AcmeIssuer",
-            summary="Certificates from an ACME authority (HTTP-01)",
+            summary="Certificates from an ACME authority (HTTP-01, DNS-01)",
         ),
         ModuleSpec(
             id="tls.issuance.zerossl",
@@ -52,6 +62,11 @@ MANIFEST = Manifest(
             implementation="services.certs.issuers.zerossl:ZeroSslIssuer",
             summary="Certificates from ZeroSSL, by ACME",
         ),
+        _provider("rfc2136", "Rfc2136", "DNS records by dynamic updates (RFC 2136)"),
+        _provider("cloudflare", "Cloudflare", "DNS records at Cloudflare"),
+        _provider("duckdns", "DuckDns", "DNS records at Duck DNS"),
+        _provider("acmedns", "AcmeDns", "DNS records at a server of acme-dns"),
+        _provider("acmeproxy", "AcmeProxy", "DNS records by a web hook (lego's httpreq)"),
         ModuleSpec(
             id="tls.permission.http",
             room="certs",

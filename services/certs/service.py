@@ -80,6 +80,8 @@ class CertsService:
             bus=self._context.bus,
             log=self._context.log,
             authority=partial(_get_authority, authorities),
+            dns=tls.dns,
+            resolvers=tls.resolvers,
         )
         loaded = _load(tls, self._storage)
         await asyncio.to_thread(loaded.load)

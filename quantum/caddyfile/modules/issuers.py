@@ -8,6 +8,7 @@ from typing import Any
 from quantum.caddyfile.errors import CaddyfileError
 from quantum.caddyfile.language.dispenser import Dispenser
 from quantum.caddyfile.modules import settings
+from quantum.caddyfile.modules.dns_providers import take_provider
 from quantum.caddyfile.modules.namespaces import Readers, read_value, take_module
 from quantum.caddyfile.modules.settings import Setting, read_block
 from quantum.caddyfile.values import numbers
@@ -54,11 +55,8 @@ def fill_in_defaults(issuer: Issuer, options: dict[str, Any]) -> None:
     roots = issuer.get("trusted_roots_pem_files", [])
     if root is not None and root not in roots:
         issuer["trusted_roots_pem_files"] = [*roots, root]
-    if "acme_dns" in options and "dns" not in issuer.get("challenges", {}):
-        raise CaddyfileError(
-            "acme_dns specified without DNS provider config, but no provider specified with 'dns' "
-            "global option"
-        )
+    if "acme_dns" in options and "provider" not in issuer.get("challenges", {}).get("dns", {}):
+        _prove_by_dns(issuer, options)
     challenges = issuer.get("challenges", {})
     for hosts, _ in options.get("default_bind", ()):
         if hosts and not challenges.get("bind_host"):
@@ -69,6 +67,18 @@ def fill_in_defaults(issuer: Issuer, options: dict[str, Any]) -> None:
             challenge = issuer.setdefault("challenges", {}).setdefault(name, {})
             if not challenge.get("alternate_port"):
                 challenge["alternate_port"] = options[option]
+
+
+def _prove_by_dns(issuer: Issuer, options: dict[str, Any]) -> None:
+    provider = options["acme_dns"]
+    if provider is None and options.get("dns") is None:
+        raise CaddyfileError(
+            "acme_dns specified without DNS provider config, but no provider specified with 'dns' "
+            "global option"
+        )
+    challenge = issuer.setdefault("challenges", {}).setdefault("dns", {})
+    if provider is not None:  # otherwise the one of the tls app is taken
+        challenge["provider"] = copy.deepcopy(provider)
 
 
 def read_chains(d: Dispenser) -> dict[str, Any]:
@@ -115,10 +125,6 @@ def _duration(d: Dispenser, value: str, problem: str) -> int:
         raise d.error(problem.format(value, error.problem)) from None
 
 
-def _dns(d: Dispenser) -> dict[str, Any]:
-    return take_module(d, "dns.providers", {}, "name")
-
-
 def _boolean(d: Dispenser) -> bool:
     value = d.arg()
     try:
@@ -132,7 +138,7 @@ def _port(name: str) -> settings.Read:
 
 
 DNS = {
-    "dns": Setting("challenges.dns.provider", _dns),
+    "dns": Setting("challenges.dns.provider", take_provider),
     "resolvers": Setting("challenges.dns.resolvers", settings.texts),
     "propagation_delay": Setting(
         "challenges.dns.propagation_delay",
@@ -186,7 +192,7 @@ def _zerossl(d: Dispenser) -> Issuer:
     table = {
         "validity_days": Setting("validity_days", settings.integer("invalid number of days {value}: {error}")),
         "alt_http_port": Setting("alternate_http_port", settings.integer("invalid port number {value}: {error}")),
-        "dns": Setting("cname_validation.provider", _dns),
+        "dns": Setting("cname_validation.provider", take_provider),
         "resolvers": Setting("cname_validation.resolvers", settings.texts),
         "propagation_delay": Setting("cname_validation.propagation_delay", settings.duration("invalid propagation_delay duration {value}: {error}")),
         "propagation_timeout": Setting("cname_validation.propagation_timeout", _propagation_timeout),

@@ -7,6 +7,7 @@ from typing import Any
 from quantum.caddyfile.context import State
 from quantum.caddyfile.directives.securing import read_ratio
 from quantum.caddyfile.language.dispenser import Dispenser
+from quantum.caddyfile.modules.dns_providers import take_provider
 from quantum.caddyfile.modules.issuers import read_chains, take_issuer
 from quantum.caddyfile.modules.namespaces import Readers, take_module
 from quantum.caddyfile.values.encoding import module
@@ -24,18 +25,18 @@ def acme_eab(d: Dispenser, state: State) -> dict[str, str]:
     return made
 
 
-def acme_dns(d: Dispenser, state: State) -> None:
-    """``acme_dns [<provider>]``."""
+def acme_dns(d: Dispenser, state: State) -> dict[str, Any] | None:
+    """``acme_dns [<provider>]``; without one it is that of ``dns``."""
     d.next()
-    if d.next_arg():
-        _no_provider(d)
+    return take_provider(d) if d.count_rest() else None
 
 
-def dns(d: Dispenser, state: State) -> None:
-    """``dns <provider>``; there are no providers of Caddy's own."""
+def dns(d: Dispenser, state: State) -> dict[str, Any]:
+    """``dns <provider>``."""
     d.next()
-    d.arg()
-    _no_provider(d)
+    provider = take_provider(d)
+    state.options.setdefault("tls_app", {})["dns"] = provider
+    return provider
 
 
 def _no_provider(d: Dispenser) -> None:

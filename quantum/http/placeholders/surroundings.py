@@ -6,6 +6,7 @@ The environment is handed in by the command line (``use_environment``): nothing 
 from __future__ import annotations
 
 import platform
+import re
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ MAX_FILE_BYTES = 1024 * 1024
 """What ``{file.*}`` reads at most: it is for secrets and tokens (Caddy's limit)."""
 
 _log = structlog.get_logger("quantum.http")
+_OUTSIDE = re.compile(r"\{(env|file)\.([^{}]+)\}")
 _GO_SYSTEMS = {"win32": "windows"}
 _GO_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "i686": "386"}
 
@@ -65,6 +67,15 @@ def find(key: str) -> Callable[[Request], str | None] | None:
     if moment is not None:
         return lambda request: moment(_Source.clock.now())
     return None
+
+
+def fill_outside(text: str) -> str:
+    """Insert environment variables and files into what belongs to no request: accounts, tokens."""
+
+    def value(match: re.Match[str]) -> str:
+        return environment_value(match[2]) if match[1] == "env" else content_of(match[2])
+
+    return _OUTSIDE.sub(value, text)
 
 
 def content_of(path: str) -> str:

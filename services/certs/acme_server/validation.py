@@ -17,9 +17,7 @@ from collections.abc import Awaitable, Callable
 
 from cryptography import x509
 
-from quantum.config.units import NetworkAddress
 from quantum.net.fetch import FetchFailedError, Wish, fetch
-from services.certs.acme_server.config import DNS_PORT
 from services.certs.acme_server.problems import AcmeProblem
 from services.certs.acme_server.signed import encode
 
@@ -115,17 +113,15 @@ def _proves(der: bytes, name: str, proof: str) -> bool:
 
 
 async def _look_dns(name: str, proof: str, resolvers: list[str]) -> None:
-    from dns import asyncresolver, exception
+    from dns import exception
 
-    resolver = asyncresolver.Resolver(configure=not resolvers)
-    for text in resolvers:
-        address = NetworkAddress.parse(text, default_port=DNS_PORT)
-        resolver.nameservers = [*resolver.nameservers, address.host]
-        resolver.nameserver_ports[address.host] = address.port
+    from services.certs.challenges.lookup import LookupFailed, make_resolver
+
     expected = encode(hashlib.sha256(proof.encode()).digest()).encode()
     try:
+        resolver = await make_resolver(resolvers)
         answer = await resolver.resolve(f"_acme-challenge.{name}", "TXT", lifetime=SECONDS)
-    except (exception.DNSException, OSError):
+    except (exception.DNSException, OSError, LookupFailed):
         raise AcmeProblem("dns", f"no TXT record at _acme-challenge.{name}") from None
     if not any(hmac.compare_digest(b"".join(record.strings), expected) for record in answer):
         raise AcmeProblem("incorrectResponse", f"_acme-challenge.{name} has another value")

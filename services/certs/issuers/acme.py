@@ -1,8 +1,7 @@
-"""``tls.issuance.acme``: certificates from an ACME authority (RFC 8555), proven by HTTP-01.
+"""``tls.issuance.acme``: certificates from an ACME authority (RFC 8555).
 
-Every step of the protocol is one short blocking call in a thread. The answers to challenges go to
-the CHALLENGES bucket, from which every edge of the deployment serves them, so it does not matter
-which one the authority reaches.
+Every step of the protocol is one short blocking call in a thread. How names are proven is the affair
+of ``challenges``.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from acme import challenges, client, errors, messages
+from acme import client, errors, messages
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from quantum.bus.subjects import CHALLENGES, ChallengeOpened, key_of
 from quantum.errors import BusUnavailable
+from services.certs.challenges.proof import ProofFailed, make_proof
 from services.certs.config import AcmeIssuerConfig, ExternalAccount
 from services.certs.issuers.account import Account, Binding
 from services.certs.issuers.api import IssuanceFailed, Surroundings
@@ -33,9 +32,6 @@ T = TypeVar("T")
 
 ORDER_SECONDS = 120.0
 """How long one order may take when ``acme_timeout`` does not say: validation with retries takes less."""
-
-PROPAGATION_SECONDS = 0.5
-"""Pause between telling the edges and telling the authority: a bus delivers in milliseconds."""
 
 POLL_SECONDS = 1.0
 """Pause between looks at a pending authorization."""
@@ -56,8 +52,13 @@ class AcmeIssuer:
 
         ValueError when the configuration leaves no way to prove a name; OSError: unreadable roots.
         """
-        if config.challenges.http.disabled:
-            raise ValueError("http is the only challenge there is: it cannot be disabled")
+        self._proof = make_proof(
+            config.challenges,
+            surroundings.bus,
+            surroundings.clock,
+            surroundings.dns,
+            surroundings.resolvers,
+        )
         address = urlsplit(config.ca)
         self.key = safe_name(f"{address.netloc}{address.path.replace('/', '-')}")
         self._config = config
@@ -75,14 +76,14 @@ class AcmeIssuer:
 
     async def issue(self, name: str, key_type: str, key: PrivateKey | None = None) -> Material:
         """Order a certificate for ``name``; takes seconds. IssuanceFailed says why there is none."""
-        seconds = self._config.acme_timeout or ORDER_SECONDS
+        seconds = (self._config.acme_timeout or ORDER_SECONDS) + self._proof.seconds
         async with self._orders:
             connected = await self._connect()
             try:
                 ours = key if key is not None else await asyncio.to_thread(make_key, key_type)
                 async with asyncio.timeout(seconds):
                     return await self._order(connected, name, ours)
-            except (errors.Error, requests.RequestException, BusUnavailable) as error:
+            except (errors.Error, requests.RequestException, BusUnavailable, ProofFailed) as error:
                 raise IssuanceFailed(_explain(error), ordered=True) from error
             except TimeoutError:
                 raise IssuanceFailed(f"not done after {seconds:g} s", ordered=True) from None
@@ -107,14 +108,10 @@ class AcmeIssuer:
     async def _order(self, connected: client.ClientV2, name: str, key: PrivateKey) -> Material:
         request = _signing_request(name, key)
         order = await self._place(connected, request)
-        tokens: list[str] = []
-        try:
-            for authorization in order.authorizations:
-                if authorization.body.status != messages.STATUS_VALID:
-                    await self._prove(connected, authorization, tokens)
-            chain = await self._finalize(connected, order)
-        finally:
-            await self._close(tokens)
+        for authorization in order.authorizations:
+            if authorization.body.status != messages.STATUS_VALID:
+                await self._prove(connected, authorization)
+        chain = await self._finalize(connected, order)
         return Material.from_pem(chain.encode(), key_pem(key), self.key)
 
     async def _place(self, connected: client.ClientV2, request: bytes) -> messages.OrderResource:
@@ -130,28 +127,27 @@ class AcmeIssuer:
         return await _blocking(connected.new_order, request, profile)
 
     async def _prove(
-        self,
-        connected: client.ClientV2,
-        authorization: messages.AuthorizationResource,
-        tokens: list[str],
+        self, connected: client.ClientV2, authorization: messages.AuthorizationResource
     ) -> None:
-        offered = [
-            c for c in authorization.body.challenges if isinstance(c.chall, challenges.HTTP01)
-        ]
+        kind = self._proof.kind
+        offered = [c for c in authorization.body.challenges if isinstance(c.chall, kind)]
+        name = authorization.body.identifier.value
         if not offered:
-            raise errors.Error("the authority offers no http-01 challenge for this name")
+            hint = "; wildcards need challenges.dns" if authorization.body.wildcard else ""
+            raise errors.Error(f"the authority offers no {kind.typ} challenge for {name}{hint}")
         response, validation = offered[0].chall.response_and_validation(connected.net.key)
-        token = offered[0].chall.encode("token")
-        bucket = await self._surroundings.bus.bucket(CHALLENGES)
-        opened = ChallengeOpened(
-            token=token,
-            key_authorization=validation,
-            name=authorization.body.identifier.value,
-        )
-        await bucket.put(key_of(token), opened)
-        tokens.append(token)
-        await self._surroundings.clock.sleep(PROPAGATION_SECONDS)
-        await _blocking(connected.answer_challenge, offered[0], response)
+        try:
+            await self._proof.show(name, offered[0].chall, validation)
+            await _blocking(connected.answer_challenge, offered[0], response)
+            await self._wait(connected, authorization)
+        finally:
+            left = await self._proof.hide(name, offered[0].chall, validation)
+            if left:
+                self._log.warning("acme_proof_left", name=name, reason=left)
+
+    async def _wait(
+        self, connected: client.ClientV2, authorization: messages.AuthorizationResource
+    ) -> None:
         while authorization.body.status in {messages.STATUS_PENDING, messages.STATUS_PROCESSING}:
             await self._surroundings.clock.sleep(POLL_SECONDS)
             authorization, _ = await _blocking(connected.poll, authorization)
@@ -172,16 +168,6 @@ class AcmeIssuer:
                 continue
             chains = [str(done.fullchain_pem), *(done.alternative_fullchains_pem or ())]
             return choose_chain(chains, self._config.preferred_chains)
-
-    async def _close(self, tokens: list[str]) -> None:
-        if not tokens:
-            return
-        try:
-            bucket = await self._surroundings.bus.bucket(CHALLENGES)
-            for token in tokens:
-                await bucket.delete(key_of(token))
-        except BusUnavailable:
-            self._log.info("acme_challenges_left", count=len(tokens))  # the bucket's ttl ends them
 
 
 def _binding(config: AcmeIssuerConfig) -> ExternalAccount | None:

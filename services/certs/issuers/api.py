@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ import structlog
 from quantum.bus.api import Bus
 from quantum.clock import Clock
 from quantum.errors import QuantumError
+from quantum.modules.config import ModuleConfig
 from services.certs.issuers.authority import Authority
 from services.certs.keeping.storage import Storage
 from services.certs.material import Material, PrivateKey
@@ -52,10 +53,15 @@ class Issuer(Protocol):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an issuer may use: ``Issuer(config, surroundings)``. ``authority`` is that of an id."""
+    """What an issuer may use: ``Issuer(config, surroundings)``. ``authority`` is that of an id.
+
+    ``dns`` and ``resolvers``: the DNS provider and name servers of issuers that name none.
+    """
 
     storage: Storage
     clock: Clock
     bus: Bus
     log: structlog.stdlib.BoundLogger
     authority: Callable[[str], Authority]
+    dns: ModuleConfig | None = None
+    resolvers: Sequence[str] = ()

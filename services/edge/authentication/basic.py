@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 
 from quantum.http.message import Request
-from quantum.http.placeholders import surroundings
+from quantum.http.placeholders.surroundings import fill_outside
 from quantum.modules.lifetime import Provision
 from services.edge.authentication.comparing import Comparisons
 from services.edge.authentication.config import SHAPES, HttpBasicConfig
@@ -16,8 +15,6 @@ from services.edge.authentication.hashes import Bcrypt, Hash
 
 DEFAULT_REALM = "restricted"
 
-_OUTSIDE = re.compile(r"\{(env|file)\.([^{}]+)\}")
-
 
 class HttpBasic:
     """Knows the users of a list. A name that is not on it takes as long as one that is."""
@@ -25,7 +22,7 @@ class HttpBasic:
     def __init__(self, config: HttpBasicConfig, provision: Provision) -> None:
         self._hash: Hash = provision.instantiate(config.hash) if config.hash else Bcrypt()
         self._accounts = {
-            _filled(account.username): _filled(account.password.reveal())
+            fill_outside(account.username): fill_outside(account.password.reveal())
             for account in config.accounts
         }
         for name, hashed in self._accounts.items():
@@ -61,14 +58,3 @@ def _credentials(request: Request) -> tuple[str, bytes] | None:
         return (name.decode(), password) if colon else None
     except (binascii.Error, UnicodeDecodeError):
         return None
-
-
-def _filled(text: str) -> str:
-    """Insert environment variables and files: an account belongs to no request."""
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] == "env":
-            return surroundings.environment_value(match[2])
-        return surroundings.content_of(match[2])
-
-    return _OUTSIDE.sub(value, text)

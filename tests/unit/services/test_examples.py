@@ -16,11 +16,15 @@ from services.cli.list_modules import markdown
 
 ROOT = Path(__file__).parents[3]
 OF_OUR_OWN = {
+    *(
+        f"dns.providers.{name}"
+        for name in ("acmedns", "acmeproxy", "cloudflare", "duckdns", "rfc2136")
+    ),
     "http.handlers.file_sync",
     "http.handlers.rate_limit",
     "http.reverse_proxy.selection_policies.peak_ewma",
 }
-"""Modules that Caddy does not know: every other id is spelled as Caddy spells it."""
+"""Modules that Caddy does not know (or by plugins only): every other id is spelled as Caddy spells it."""
 EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.json"))
 DEMO = ROOT / "config" / "quantum.json"
 

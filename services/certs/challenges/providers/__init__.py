@@ -1,0 +1,1 @@
+"""Ways to change a DNS zone (``dns.providers.*``), one file each; ``api`` says what one is."""
