@@ -30,7 +30,7 @@ from services.certs.acme_server import signed, validation
 from services.certs.acme_server.signed import encode
 from services.certs.service import CertsService
 from services.edge.service import EdgeService
-from tests.integration.certs.test_acme import Site
+from tests.integration.certs.pebble import Site
 
 ROOMS = frozenset({"edge", "certs"})
 
