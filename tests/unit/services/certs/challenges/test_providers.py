@@ -85,7 +85,7 @@ async def test_cloudflare_is_asked_for_the_zone_and_its_records(monkeypatch):
 
 async def test_a_refusal_says_what_the_provider_said_and_no_token(monkeypatch):
     use(monkeypatch, GET=(403, {"errors": [{"message": "Invalid\n token"}]}))
-    with pytest.raises(ProviderFailed, match="answers 403: .*Invalid") as refused:
+    with pytest.raises(ProviderFailed, match=r"answers 403: .*Invalid") as refused:
         await Cloudflare(CloudflareConfig.parse({"api_token": "sesame"})).append(RECORD)
     assert "sesame" not in str(refused.value)
 
