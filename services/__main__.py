@@ -19,11 +19,18 @@ COMMANDS = {
     "fmt": "put a Caddyfile into the usual form",
     "reload": "load a configuration into a running process",
     "stop": "stop a running process",
+    "respond": "run a server that gives one answer",
+    "file-server": "serve a folder",
+    "reverse-proxy": "pass requests on to other addresses",
     "sync": "keep a folder the same as a share",
     "trust": "let this machine trust the root of a local authority",
     "untrust": "trust it no more",
     "hash-password": "hash a password for basic authentication",
+    "storage": "move certificates and keys out of a storage and into one",
     "list-modules": "list the modules a configuration can name",
+    "environ": "print the environment that configurations see",
+    "completion": "print a script with which a shell completes",
+    "build-info": "print the release and its packages",
     "version": "print the version",
 }
 """Each is the module of that name in ``services/cli``, imported only when it is called: `quantum ready`
@@ -52,7 +59,9 @@ def make_parser(called: str | None = None) -> argparse.ArgumentParser:
         if name == called:
             command = import_module(f"services.cli.{name.replace('-', '_')}")
             command.add(subparser)
-            subparser.set_defaults(execute=command.execute)
+            subparser.set_defaults(
+                execute=command.execute, commands=COMMANDS, make_parser=make_parser
+            )
     return parser
 
 
