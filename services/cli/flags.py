@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from quantum.config.units import NetworkAddress, parse_duration
 from quantum.errors import ConfigError
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 64
@@ -93,6 +92,8 @@ def adapter(text: str) -> str:
 
 def seconds(text: str) -> float:
     """Read a duration that is not negative ("30s", "1m30s")."""
+    from quantum.config.units import parse_duration  # late: most calls need not wait for pydantic
+
     try:
         value = parse_duration(text)
     except ValueError as error:
@@ -104,6 +105,8 @@ def seconds(text: str) -> float:
 
 def address(text: str) -> str:
     """Check an address that one stream socket can listen on or dial."""
+    from quantum.config.units import NetworkAddress
+
     try:
         parsed = NetworkAddress.parse(text)
     except ValueError as error:

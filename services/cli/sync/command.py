@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantum.config.units import parse_byte_size
 from quantum.errors import ConfigError
 from services.cli.flags import EXIT_OK, Help, Parser, add_flag, refuse
 
@@ -172,9 +171,8 @@ def client(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Sync; return the exit code. Errors are told with what to do about them."""
-    from services.cli.sync.report import configure, explain
+    from services.cli.sync.report import explain
 
-    configure(is_verbose=args.verbose)
     try:
         return asyncio.run(_run(args))
     except KeyboardInterrupt:
@@ -207,13 +205,14 @@ async def _run(args: argparse.Namespace) -> int:
                     return show_plan(await syncer.plan())
                 if not args.realtime:
                     return finish(await syncer.once())
-                return await _follow(syncer)
+                return await _follow(syncer, is_verbose=args.verbose)
 
 
-async def _follow(syncer: Any) -> int:
+async def _follow(syncer: Any, *, is_verbose: bool) -> int:
     """Stay until a signal says to stop."""
-    from services.cli.sync.report import report
+    from services.cli.sync.report import configure, report
 
+    configure(is_verbose=is_verbose)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -293,6 +292,8 @@ def _client_id(given: str | None, state: Any) -> str:
 
 
 def _size(text: str) -> int:
+    from quantum.config.units import parse_byte_size
+
     try:
         return parse_byte_size(text)
     except ValueError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from quantum.clock import SystemClock
 from services.cli.flags import EXIT_FAILED, EXIT_OK
 from services.cli.sync.command import EXIT_BLOCKED, make_options, server_url
-from services.cli.sync.report import configure, explain
+from services.cli.sync.report import explain
 from services.sync.client.app import Client, connect, patterns_of
 from services.sync.client.opened import open_folder
 from services.sync.client.planning.planner import plan
@@ -24,7 +24,6 @@ from services.sync.client.state import Event, State
 
 def answer(args: argparse.Namespace) -> int:
     """Answer one question; return the exit code."""
-    configure(is_verbose=False)
     try:
         with open_folder(args.local_path, "", is_read_only=True) as (folder, state):
             args.server = args.server or state.fact("server")

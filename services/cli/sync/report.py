@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-import structlog
-
 from services.cli.flags import EXIT_FAILED, EXIT_OK
 from services.cli.sync.command import EXIT_BLOCKED, EXIT_HELD, EXIT_LOST
 from services.sync.client.disk.folder import FolderLost
@@ -47,7 +45,9 @@ def explain(error: Exception) -> tuple[int, str, str] | None:
 
 
 def configure(*, is_verbose: bool) -> None:
-    """Send the client's log to standard error: warnings, or everything."""
+    """Send the client's log to standard error: warnings, or everything. Only who follows logs."""
+    import structlog  # late: with what it brings along it is a third of a short sync's start
+
     level = logging.INFO if is_verbose else logging.WARNING
     structlog.configure(
         processors=[

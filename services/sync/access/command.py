@@ -8,11 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from quantum.config.units import parse_duration
 from quantum.errors import ConfigError
-from services.sync.config import SHORTEST_KEY
 
 if TYPE_CHECKING:
     from services.sync.access.tokens import Claims
@@ -47,6 +43,7 @@ def token_of(args: argparse.Namespace, key: str, now: datetime) -> str:
     """Return what the command prints; ConfigError for what cannot be."""
     from services.sync.access.patterns import compile_patterns  # late: only this command needs RE2
     from services.sync.access.tokens import Claims, describe, make_token
+    from services.sync.config import SHORTEST_KEY
 
     key = key.strip()
     if len(key) < SHORTEST_KEY:
@@ -58,13 +55,15 @@ def token_of(args: argparse.Namespace, key: str, now: datetime) -> str:
         )
         if claims.paths:
             compile_patterns(claims.paths)
-    except (ValidationError, ValueError) as error:
+    except ValueError as error:
         raise ConfigError("", f"no token can say this: {error}") from None
     token = make_token(key, claims)
     return json.dumps({"token": token, **describe(claims)}, indent=2) if args.json else token
 
 
 def _seconds(text: str) -> float:
+    from quantum.config.units import parse_duration  # late: a sync need not wait for pydantic
+
     try:
         value = parse_duration(text)
     except ValueError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from yarl import URL
@@ -27,12 +27,10 @@ from services.sync.client.planning.model import Mode, Node
 from services.sync.client.progress import Outcome, Progress
 from services.sync.client.remote.api import Offline
 from services.sync.client.remote.http import ANSWER_SECONDS, CONNECT_SECONDS, HttpRemote
-from services.sync.client.remote.live import Live
 from services.sync.client.remote.view import RemoteView
 from services.sync.client.replica import Replica
 from services.sync.client.rounds import Rounds
-from services.sync.client.session import FIRST_RETRY, Report, Session
-from services.sync.client.settings import Settings
+from services.sync.client.settings import FIRST_RETRY, Settings
 from services.sync.client.state import State
 from services.sync.client.steps import Steps
 from services.sync.client.transfers.downloads import Downloads
@@ -40,7 +38,9 @@ from services.sync.client.transfers.lists import Cutting
 from services.sync.client.transfers.local import LocalLists
 from services.sync.client.transfers.together import Together
 from services.sync.client.transfers.uploads import Uploads
-from services.sync.client.watch import watch
+
+if TYPE_CHECKING:
+    from services.sync.client.session import Report
 
 ATTEMPTS = 5
 """Times a single sync is begun when the server is away: some four seconds in all."""
@@ -131,6 +131,10 @@ class Client:
 
     async def follow(self, report: Report) -> None:
         """Stay in sync until cancelled, or until an error that waiting does not cure."""
+        from services.sync.client.remote.live import Live  # late: a single sync needs none of them
+        from services.sync.client.session import Session
+        from services.sync.client.watch import watch
+
         random = Random()  # noqa: S311 - spreads attempts
         session = Session(self.rounds, self.replica, self.view, self._clock, random, report)
         live = Live(

@@ -190,7 +190,7 @@ class Rounds:
             await asyncio.gather(*workers, return_exceptions=True)
 
     async def _try_group(self, group: list[Action], outcome: Outcome) -> None:
-        if len(group) == 1:
+        if not self._together.takes(group):
             await self._try(group[0], outcome)
             return
         try:

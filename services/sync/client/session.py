@@ -15,10 +15,7 @@ from services.sync.client.remote.api import Change, Offline
 from services.sync.client.remote.view import RemoteView
 from services.sync.client.replica import Replica
 from services.sync.client.rounds import DeletionsHeld, Rounds
-
-FIRST_RETRY, LONGEST_RETRY = 0.25, 30.0
-"""Seconds between attempts while the server is away: the first one is not noticed by a person, the
-last one is no load for a server that thousands of clients wait for."""
+from services.sync.client.settings import FIRST_RETRY, LONGEST_RETRY
 
 BUSY_SECONDS = 0.1
 """After which a file that was being written is looked at again."""

@@ -9,6 +9,10 @@ from services.sync.client.planning.model import Mode
 DEFAULT_PARALLEL = 16
 """Transfers at once: enough to fill a connection whose answers take ten times as long as the work."""
 
+FIRST_RETRY, LONGEST_RETRY = 0.25, 30.0
+"""Seconds between attempts while the server is away: the first one is not noticed by a person, the
+last one is no load for a server that thousands of clients wait for."""
+
 GUARD_SHARE = 0.5
 """Share of the synced files that one round may delete on one side without being confirmed."""
 

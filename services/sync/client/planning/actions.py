@@ -7,6 +7,9 @@ from enum import Enum
 
 from services.sync.client.planning.model import DIRECTORY, Node, Tree
 
+SMALL = 256 * 1024
+"""Bytes up to which a file travels with others: a larger one is not held up by its own round trip."""
+
 
 class Kind(Enum):
     """What a step does. ``LOCAL_…`` change the disk, ``REMOTE_…`` the server."""
@@ -99,12 +102,18 @@ def steps(goal: dict[str, Node | None], aside: dict[str, str], rules: dict[str, 
         _change(plan, _THERE, path, node, there, rule)
     plan.deletions.sort(key=lambda a: a.path.count("/"), reverse=True)
     plan.directories.sort(key=lambda a: a.path)
-    plan.transfers.sort(key=lambda a: (a.node.size if a.node else 0, a.path))
+    plan.transfers.sort(key=_turn)
     return plan
 
 
 _HERE = (Kind.LOCAL_DELETE, Kind.LOCAL_MKDIR, Kind.DOWNLOAD)
 _THERE = (Kind.REMOTE_DELETE, Kind.REMOTE_MKDIR, Kind.UPLOAD)
+
+
+def _turn(action: Action) -> tuple[int, str]:
+    """Order transfers: small ones as they are in directories, so that each is opened once; then by size."""
+    size = action.node.size if action.node else 0
+    return (size if size > SMALL else 0, action.path)
 
 
 def _change(plan: Plan, kinds: tuple[Kind, Kind, Kind], path: str, node: Node | None,

@@ -15,7 +15,8 @@ from quantum.clock import Clock
 from services.sync.client.remote.api import Json, Unauthorized
 from services.sync.client.remote.http import change_of
 from services.sync.client.remote.view import RemoteView
-from services.sync.client.session import FIRST_RETRY, LONGEST_RETRY, Session
+from services.sync.client.session import Session
+from services.sync.client.settings import FIRST_RETRY, LONGEST_RETRY
 
 HEARTBEAT_SECONDS = 30.0
 """Between pings: a connection that died silently is noticed within a minute."""

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from services.sync.client.disk.folder import Arrival, LocalChanged
 from services.sync.client.pace import Pace
-from services.sync.client.planning.actions import Action, Kind
+from services.sync.client.planning.actions import SMALL, Action, Kind
 from services.sync.client.progress import Progress
 from services.sync.client.remote.api import (
     Fetched,
@@ -24,9 +24,6 @@ from services.sync.client.remote.api import (
 from services.sync.client.remote.view import RemoteView
 from services.sync.client.replica import Replica, Run
 from services.sync.client.transfers.uploads import Uploads
-
-SMALL = 256 * 1024
-"""Bytes up to which a file travels with others: a larger one is not held up by its own round trip."""
 
 TOGETHER, BYTES = 512, 4 * 1024 * 1024
 """Steps and bytes of one request: what is asked again when the connection breaks is a moment's work."""
@@ -70,6 +67,16 @@ class Together:
                     group, size = [], 0
             if group:
                 yield group
+
+    def takes(self, group: Sequence[Action]) -> bool:
+        """Whether a group is for ``do``: a step alone is not, but for a directory.
+
+        Its answer says which operation of the log it is, so that the log need not be read for it.
+        """
+        first = group[0]
+        return len(group) > 1 or (
+            self._remote.takes_many and self._kind(first) is Kind.REMOTE_MKDIR
+        )
 
     def _kind(self, action: Action) -> Kind | None:
         """Return the kind of a step that can be done with others of its kind."""
