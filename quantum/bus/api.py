@@ -69,6 +69,16 @@ class Entry(Generic[P]):
     revision: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """A blob as its store lists it: ``age`` in seconds since it was last put, by the bus's own clock."""
+
+    name: str
+    size: int
+    age: float
+    revision: int
+
+
 class Conflict(Exception):
     """A compare-and-swap write found another revision than expected."""
 
@@ -143,16 +153,22 @@ class Log(Protocol[P]):
 
 
 class Objects(Protocol):
-    """One store of blobs, opened. A name's content never changes: writing it again is a no-op."""
+    """One store of blobs, opened. A name's content never changes: writing it again makes it young."""
 
     async def put(self, name: str, data: bytes) -> None:
-        """Store durably."""
+        """Store durably, or renew: nobody's ``drop`` of what was listed before removes it then."""
 
     async def get(self, name: str) -> bytes | None:
         """Return the content, None when there is none."""
 
-    async def delete(self, name: str) -> None:
-        """Remove it; fine when there is none."""
+    async def list(self) -> list[Held]:
+        """Return everything that is there, in no order."""
+
+    async def drop(self, held: Held) -> bool:
+        """Remove what was listed, unless it was put since; whether it went."""
+
+    async def tidy(self, age: float) -> int:
+        """Remove what puts and drops that did not end left ``age`` seconds ago; return how many."""
 
 
 class Bus(Protocol):

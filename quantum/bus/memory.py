@@ -20,6 +20,7 @@ from quantum.bus.api import (
     Bucket,
     Conflict,
     Entry,
+    Held,
     KeyValue,
     Log,
     Objects,
@@ -58,6 +59,13 @@ class _StreamState:
     identity: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
+@dataclass(frozen=True)
+class _Blob:
+    data: bytes
+    since: float
+    revision: int
+
+
 class MemoryServer:
     """What all connections of a test share."""
 
@@ -65,7 +73,8 @@ class MemoryServer:
         self.clock = clock or SystemClock()
         self.buckets: defaultdict[str, _BucketState] = defaultdict(_BucketState)
         self.streams: defaultdict[str, _StreamState] = defaultdict(_StreamState)
-        self.objects: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        self.objects: defaultdict[str, dict[str, _Blob]] = defaultdict(dict)
+        self.puts = 0
         self.listeners: set[_Inbox] = set()
         self._tasks = TaskSet("memory-bus")
 
@@ -349,18 +358,37 @@ class _MemoryObjects:
         self._name = name
 
     @property
-    def _held(self) -> dict[str, bytes]:
+    def _held(self) -> dict[str, _Blob]:
         self._bus.require()
         return self._bus.server.objects[self._name]
 
     async def put(self, name: str, data: bytes) -> None:
-        self._held.setdefault(name, data)
+        known, server = self._held.get(name), self._bus.server
+        content = data if known is None else known.data
+        server.puts += 1
+        self._held[name] = _Blob(content, server.clock.monotonic(), server.puts)
 
     async def get(self, name: str) -> bytes | None:
-        return self._held.get(name)
+        known = self._held.get(name)
+        return None if known is None else known.data
 
-    async def delete(self, name: str) -> None:
-        self._held.pop(name, None)
+    async def list(self) -> list[Held]:
+        now = self._bus.server.clock.monotonic()
+        return [
+            Held(name, len(blob.data), now - blob.since, blob.revision)
+            for name, blob in self._held.items()
+        ]
+
+    async def drop(self, held: Held) -> bool:
+        known = self._held.get(held.name)
+        if known is None or known.revision != held.revision:
+            return False
+        del self._held[held.name]
+        return True
+
+    async def tidy(self, age: float) -> int:
+        self._bus.require()
+        return 0
 
 
 def _parse(model: type[P], data: bytes, name: str) -> P | None:

@@ -215,6 +215,12 @@ class ShareOperation(Payload):
     rule: str = ""
 
 
+class SweepBegun(Payload):
+    """``process`` removes what nobody needs from the contents of this share."""
+
+    process: str
+
+
 CONFIG = Bucket(
     "quantum_config", ConfigRevision, "The active configuration, under the key `active`", history=64
 )
@@ -240,6 +246,12 @@ REVISIONS = Bucket(
 SHARES = Stream("quantum_share", ShareOperation, "The operations of one synced folder, in order")
 SHARE_CONTENTS = ObjectStore(
     "quantum_share_contents", "Chunks of synced files, for replicas without a shared disk"
+)
+SHARE_SWEEPS = Bucket(
+    "quantum_share_sweeps",
+    SweepBegun,
+    "Which replica sweeps the contents of a share: one in this time",
+    ttl=1800.0,
 )
 SHARE_SNAPSHOTS = ObjectStore(
     "quantum_share_snapshots", "What a share was where its log begins, once the start was dropped"

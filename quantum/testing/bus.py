@@ -299,9 +299,36 @@ async def blobs_are_kept_by_name(world: BusWorld) -> None:
         await one.put(name, data)
         await one.put(name, data)
         assert await two.get(name) == data
-    await two.delete("a/b")
-    await two.delete("never-there")
+    listed = {held.name: held for held in await two.list()}
+    assert {name: held.size for name, held in listed.items()} == {"a/b": 512 * 1024, "empty": 0}
+    assert all(0 <= held.age < SECONDS for held in listed.values())
+    assert await two.drop(listed["a/b"])
+    assert not await one.drop(listed["a/b"])
     assert await one.get("a/b") is None
+    assert [held.name for held in await one.list()] == ["empty"]
+    await one.put("a/b", b"again")
+    assert await two.get("a/b") == b"again"
+
+
+async def what_is_put_again_is_not_dropped(world: BusWorld) -> None:
+    """Of a put and a drop of what was listed before, whichever is first, the content stays."""
+    writer = await (await world.connect()).objects(BLOBS, "raced")
+    sweeper = await (await world.connect()).objects(BLOBS, "raced")
+    blobs = {f"{number}": b"%d" % number * 100 for number in range(20)}
+    for _ in range(5):
+        await asyncio.gather(*(writer.put(name, data) for name, data in blobs.items()))
+        listed = await sweeper.list()
+        assert {held.name for held in listed} == set(blobs)
+        await asyncio.gather(
+            *(sweeper.drop(held) for held in listed),
+            *(writer.put(name, data) for name, data in blobs.items()),
+            *(sweeper.put(name, blobs[name]) for name in list(blobs)[::3]),
+        )
+        for name, data in blobs.items():
+            assert await sweeper.get(name) == data
+        assert await writer.tidy(0.0) == 0
+    assert all([await sweeper.drop(held) for held in await sweeper.list()])
+    assert await writer.list() == []
 
 
 async def logs_of_two_keys_are_apart(world: BusWorld) -> None:
@@ -408,6 +435,7 @@ BUS_CHECKS: list[Callable[[BusWorld], Awaitable[None]]] = [
     a_chain_is_stored_behind_what_it_expects,
     a_reader_is_spared_what_it_knows,
     blobs_are_kept_by_name,
+    what_is_put_again_is_not_dropped,
     logs_of_two_keys_are_apart,
     a_log_is_read_from_any_place_and_followed,
     an_absent_bus_is_said_and_not_waited_for,

@@ -18,7 +18,8 @@ from quantum.bus.api import Bus
 from quantum.clock import Clock
 from services.sync.access.patterns import compile_patterns
 from services.sync.config import FileSyncConfig
-from services.sync.content.contents import BusContents, Contents, DiskContents
+from services.sync.content.bus import BusContents
+from services.sync.content.contents import Contents, DiskContents
 from services.sync.content.directory import ChunkDirectory
 from services.sync.live.hub import Hub
 from services.sync.live.metrics import LiveMetrics
@@ -97,7 +98,7 @@ class Shares:
     def _contents(self, root: str, name: str, config: FileSyncConfig) -> Contents:
         chunks = self._chunks(root, name)
         return (
-            BusContents(chunks, self._bus, name)
+            BusContents(chunks, self._bus, name, self.clock)
             if config.content == "bus"
             else DiskContents(chunks)
         )

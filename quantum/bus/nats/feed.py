@@ -39,8 +39,10 @@ class Feed:
         self._last = 0
         self.pending = 0
 
-    async def open(self, after: int | None = None, *, headers_only: bool = False) -> None:
-        """Begin: with the last message of each subject, or with those ``after`` a sequence."""
+    async def open(
+        self, after: int | None = None, *, headers_only: bool = False, subjects: str = ">"
+    ) -> None:
+        """Begin: with the last message of each of ``subjects``, or with those ``after`` a sequence."""
         client = self._session.client
         inbox = client.new_inbox()
         self._subscription = await client.subscribe(inbox, cb=self._queue.put)
@@ -53,7 +55,7 @@ class Feed:
                 else api.DeliverPolicy.BY_START_SEQUENCE
             ),
             opt_start_seq=None if after is None else after + 1,
-            filter_subject=">" if after is None else None,
+            filter_subject=subjects if after is None else None,
             ack_policy=api.AckPolicy.NONE,
             max_deliver=1,
             flow_control=True,

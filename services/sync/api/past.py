@@ -100,7 +100,7 @@ class Past:
         seq = await self._sequence(asked)
         share = self._share
         past = await asyncio.to_thread(tree_at, share.index, seq)
-        lost = await self._lost(past, path)
+        lost, kept = await self._look_for(past, path, brings=not asked.dry_run)
         if asked.dry_run:
             plan = plan_restore(Draft(share.tree), past, path, lost)
             operations = [step.operation for step in plan.steps]
@@ -108,6 +108,8 @@ class Past:
 
         def decide(tree: View) -> Plan:
             plan = plan_restore(Draft(tree), past, path, lost)
+            if not _hashes(plan) <= kept:
+                raise Refused(503, "it was changed in the same moment", (b"retry-after", b"1"))
             gone = sum(1 for step in plan.steps if content_of(step.operation)[0] == "Delete")
             if gone:
                 self._desk.guard.check(
@@ -140,16 +142,25 @@ class Past:
             raise Refused(410, "the log does not reach there", head=share.tree.head)
         return seq
 
-    async def _lost(self, past: Any, path: str) -> set[str]:
-        """Return the paths of the past whose contents are not kept any more."""
-        lost = set()
+    async def _look_for(self, past: Any, path: str, *, brings: bool) -> tuple[set[str], set[str]]:
+        """Return the paths of the past whose contents are not kept any more, and the contents that are.
+
+        Those that it ``brings`` can be named by new operations, whatever retention drops meanwhile.
+        """
+        lost, kept = set(), set()
+        contents = self._share.contents
         nodes = [past.get(path)] if past.get(path) is not None else []
         for node in [*nodes, *past.walk(path)]:
             if node.is_directory or self._is_current(node):
                 continue
-            if await self._share.contents.manifest(node.hash, node.size) is None:
+            manifest = await contents.manifest(node.hash, node.size)
+            if manifest is None or (brings and not await contents.fetch(manifest)):
                 lost.add(node.path)
-        return lost
+                continue
+            if brings:
+                await contents.publish(manifest)
+            kept.add(node.hash)
+        return lost, kept
 
     def _is_current(self, node: Any) -> bool:
         now = self._share.tree.get(node.path)
@@ -166,6 +177,16 @@ class Past:
         return answer_json(
             200, {"path": path, "current": current, "waits_for_disk": waits, "events": said}
         )
+
+
+def _hashes(plan: Plan) -> set[str]:
+    """Return the contents that a plan brings back."""
+    found = [content_of(step.operation) for step in plan.steps]
+    return {
+        body["metadata"]["hash"]
+        for kind, body in found
+        if kind in {"Create", "Update"} and not body["metadata"]["is_directory"]
+    }
 
 
 def _explain(event: Event) -> dict[str, Any]:

@@ -78,9 +78,10 @@ async def receive(desk: Desk, body: AnyBody) -> Received:
 async def write(desk: Desk, wish: Wish, received: Received) -> Written:
     """Give a received content its path. The temporary file is used up, whatever happens."""
     share = desk.share
+    wanted = Node(wish.path, received.size, received.hash, wish.modified, False, 0)
+    is_there = _is_there(share.tree, wanted)
     try:
-        wanted = Node(wish.path, received.size, received.hash, wish.modified, False, 0)
-        if (node := share.tree.get(wish.path)) is None or node.hash != received.hash:
+        if not is_there:
             manifest = await asyncio.to_thread(_store, desk, received.temporary, wish.modified)
             await share.contents.publish(manifest)
         await share.make_way(wish.path)
@@ -89,7 +90,12 @@ async def write(desk: Desk, wish: Wish, received: Received) -> Written:
         if isinstance(error, OSError) and (said := full(error)) is not None:
             raise said from None
         raise
-    return await commit(desk, wish, wanted, received.temporary)
+    return await commit(desk, wish, wanted, received.temporary, is_stored=not is_there)
+
+
+def _is_there(tree: changes.View, wanted: Node) -> bool:
+    there = tree.get(wanted.path)
+    return there is not None and there.hash == wanted.hash
 
 
 def _store(desk: Desk, temporary: str, modified: str) -> Manifest:
@@ -110,11 +116,15 @@ class Writing:
     desk: Desk
     wish: Wish
     wanted: Node
+    is_stored: bool = True
+    """Whether its content was: not if it was at its path already."""
     was_there: bool = False
 
     def decide(self, tree: changes.View) -> changes.Plan:
         """Plan it; Conflicted, InTheWay, Refused."""
         _check_quota(self.desk, tree, self.wanted)
+        if not self.is_stored and not _is_there(tree, self.wanted):
+            raise Refused(503, "it was changed in the same moment", (b"retry-after", b"1"))
         self.was_there = tree.get(self.wanted.path) is not None
         wish, author = self.wish, self.desk.author(self.wish.client)
         return changes.write(tree, self.wanted, wish.condition, author, makes_copy=wish.makes_copy)
@@ -131,9 +141,11 @@ class Writing:
         return Written(node, not self.was_there, done.path != self.wish.path)
 
 
-async def commit(desk: Desk, wish: Wish, wanted: Node, temporary: str | None) -> Written:
+async def commit(
+    desk: Desk, wish: Wish, wanted: Node, temporary: str | None, *, is_stored: bool = True
+) -> Written:
     """Let a content that is stored have its path. Conflicted, InTheWay, Refused, BusUnavailable."""
-    writing = Writing(desk, wish, wanted)
+    writing = Writing(desk, wish, wanted, is_stored)
     try:
         done = await desk.share.commit(
             writing.decide, wish.client, op_id=wish.op_id, temporary=temporary

@@ -82,12 +82,13 @@ class ChunkDirectory:
         path = self.packs.path_of(name) or self._path(CHUNKS, name)
         try:
             status = os.stat(path)
+            if path.endswith(name) and status.st_size != len(data):
+                return True
+            age = _refresh(path, status.st_mtime)
         except FileNotFoundError:
             return True
-        if path.endswith(name) and status.st_size != len(data):
-            return True
         self.saved += len(data)
-        if _refresh(path, status.st_mtime) < UNCERTAIN:
+        if age < UNCERTAIN:
             fresh.append(path)
         return False
 
@@ -127,11 +128,21 @@ class ChunkDirectory:
         return found.count(_Was.ABSENT)
 
     def manifest(self, hash: str, size: int) -> Manifest | None:
-        """Return the chunks of a content, None when it is not here (a chunk of it may still be missing)."""
+        """Return the chunks of a content, None when it is not here (a chunk of it may still be missing).
+
+        As with ``has``: what was asked for is not swept away for a day.
+        """
         if hash == EMPTY:
             return Manifest(EMPTY, 0, ())
         if size <= LARGEST and self.has(hash):
             return Manifest.of_one(hash, size)
+        path = self._path(MANIFESTS, hash)
+        with suppress(FileNotFoundError):
+            _refresh(path, os.stat(path).st_mtime)
+        return self.listed(hash)
+
+    def listed(self, hash: str) -> Manifest | None:
+        """Return the list of chunks of a content that has one here."""
         data = self._read(MANIFESTS, hash)
         return None if data is None else Manifest.decode(hash, data)
 
@@ -198,19 +209,15 @@ class ChunkDirectory:
         """Remove old chunks and manifests that no content in ``needed`` uses; return the bytes freed."""
         kept = set(needed)
         for name in list(kept):
-            data = self._read(MANIFESTS, name)
-            if data is not None:
-                kept.update(chunk for chunk, _ in Manifest.decode(name, data).chunks)
+            if (manifest := self.listed(name)) is not None:
+                kept.update(chunk for chunk, _ in manifest.chunks)
         limit = time.time() - ABANDONED  # noqa: TID251 - compared with the file system's own clock
         freed = 0
         for kind in (CHUNKS, MANIFESTS):
             for folder, _, names in os.walk(f"{self.root}/{kind}"):
                 for name in names:
-                    path = f"{folder}/{name}"
-                    status = os.stat(path)
-                    if name not in kept and status.st_mtime < limit:
-                        os.unlink(path)
-                        freed += status.st_size
+                    if name not in kept:
+                        freed += _drop_old(f"{folder}/{name}", limit)
         return freed + self.packs.sweep(kept, limit)
 
     def _path(self, kind: str, name: str) -> str:
@@ -249,6 +256,27 @@ class ChunkDirectory:
                 os.unlink(fresh)
             raise
         return _Was.ABSENT
+
+
+def _drop_old(path: str, limit: float) -> int:
+    """Remove a file that is from before ``limit``; return the bytes freed.
+
+    It is taken away first and looked at then: who renewed it in between gets it back, who comes after finds
+    none and writes it anew.
+    """
+    going = f"{path}.{secrets.token_hex(4)}"
+    try:
+        if os.stat(path).st_mtime >= limit:
+            return 0
+        os.rename(path, going)
+    except FileNotFoundError:  # another process that keeps this directory was faster
+        return 0
+    status = os.stat(going)
+    if status.st_mtime >= limit:
+        os.rename(going, path)
+        return 0
+    os.unlink(going)
+    return status.st_size
 
 
 def _refresh(path: str, modified: float) -> float:

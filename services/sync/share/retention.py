@@ -2,7 +2,7 @@
 
 The snapshot is on the bus before anything is dropped, so a replica that begins anew takes it and goes
 on from there. Every replica trims its index to what the log still has; the one that keeps the directory
-drops, and sweeps contents that nothing names any more.
+drops, and sweeps contents that nothing names any more: uploads that were given up, too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from quantum.bus.subjects import SHARE_SNAPSHOTS
 from quantum.clock import Clock
 from quantum.errors import BusUnavailable
 from services.sync.content.cutting import LARGEST
+from services.sync.content.directory import ABANDONED
 from services.sync.rules.tree import Node, ShareTree
 from services.sync.share.history import sequence_at, tree_at
 from services.sync.share.log import ShareLog
@@ -34,6 +35,10 @@ since the index of operations is what knows it."""
 
 TRIM_SECONDS = 600.0
 """Between looks: retention is a matter of days."""
+
+SWEEP_SECONDS = 3600.0
+"""Between sweeps when nothing was trimmed: what was given up lies for a day anyhow, and a sweep of a
+million chunks takes some seconds of a core."""
 
 _log = structlog.get_logger("quantum.sync")
 
@@ -52,12 +57,15 @@ class Retention:
         self._clock = clock
         self._age = age
         self._operations = operations
+        self._swept = clock.monotonic()
 
     async def run(self, share: Share, log: ShareLog) -> None:
         """Trim from time to time, for ever."""
         while True:
             try:
                 await self.trim(share, log)
+                if self._clock.monotonic() - self._swept > SWEEP_SECONDS:
+                    await self.sweep(share, log)
             except (BusUnavailable, OSError, sqlite3.Error) as error:
                 _log.warning("share_not_trimmed", share=self._name, reason=str(error))
             await self._clock.sleep(TRIM_SECONDS)
@@ -76,8 +84,7 @@ class Retention:
             base = await asyncio.to_thread(tree_at, share.index, first - 1)
             async with share.lock:
                 await asyncio.to_thread(share.index.trim, base)
-            if share.keeper.is_keeping:
-                await self._sweep(share)
+            await self.sweep(share, log)
 
     def _last_to_drop(self, share: Share) -> int:
         age = max(self._age, REPEATED_SECONDS)
@@ -86,11 +93,33 @@ class Retention:
             bounds.append(share.tree.head - self._operations)
         return min(bounds)
 
-    async def _sweep(self, share: Share) -> None:
-        needed = await asyncio.to_thread(share.index.hashes)
-        needed |= {node.hash for node in list(share.tree.nodes.values())}
-        freed = await asyncio.to_thread(share.contents.directory.sweep, needed)
+    async def sweep(self, share: Share, log: ShareLog) -> None:
+        """Remove contents and snapshots that nobody needs, if this process keeps the directory."""
+        if not share.keeper.is_keeping:
+            return
+        freed = await share.contents.sweep(lambda: self._needed(share, log))
+        if self._age or self._operations:
+            await self._sweep_snapshots(share.index.first() - 1)
+        self._swept = self._clock.monotonic()
         _log.info("share_contents_swept", share=self._name, bytes=freed)
+
+    async def _needed(self, share: Share, log: ShareLog) -> set[str]:
+        """Return what the log names, up to the end that it has now. BusUnavailable."""
+        identity, _, last = await log.state()
+        if identity != share.log_id or not await share.reach(last):
+            raise BusUnavailable("the log cannot be read up to its end")
+        needed = await asyncio.to_thread(share.index.hashes)
+        return needed | {node.hash for node in list(share.tree.nodes.values())}
+
+    async def _sweep_snapshots(self, current: int) -> None:
+        """Drop what stands for shorter starts of the log than the one that is gone: nobody begins there.
+
+        A replica that found out where the log begins a moment ago still finds its snapshot: for a day.
+        """
+        objects = await self._objects()
+        for held in await objects.list():
+            if int(held.name.partition("/")[0]) < current and held.age > ABANDONED:
+                await objects.drop(held)
 
     async def _objects(self) -> Objects:
         return await self._bus.objects(SHARE_SNAPSHOTS, self._name)

@@ -199,7 +199,7 @@ class Batch:
         condition, op_id = _condition(record), record.op_id or ""
         wish = Wish(item.path, item.modified, condition, call.client, makes_copy, op_id)
         wanted = Node(item.path, record.size, item.hash, item.modified, False, 0)
-        return Writing(self._desk, wish, wanted)
+        return Writing(self._desk, wish, wanted, item.staged is not None)
 
     def _asked(self, call: Call, item: _Item, writing: Writing | None) -> Asked:
         decide = self._decide(call, item) if writing is None else writing.decide
