@@ -338,8 +338,7 @@ class _MemoryLog(Generic[P]):
         while True:
             state = self._state
             grown = state.grown
-            position = max(position, state.first - 1)
-            while position < len(state.entries):
+            while (position := max(position, state.first - 1)) < len(state.entries):
                 data = state.entries[position]
                 position += 1
                 if position <= known():

@@ -289,6 +289,8 @@ class Share:
     async def _hear(self, heard: Entry[ShareOperation]) -> None:
         if heard.value is None or heard.revision <= self.tree.head:
             return
+        if heard.revision > self.tree.head + 1:
+            await self._cross_gap()
         async with self.lock:
             if heard.revision <= self.tree.head:
                 return
@@ -300,6 +302,23 @@ class Share:
             if len(self._unrecorded) >= CATCH_UP_BATCH:
                 await self._record()
             self._advanced.set()
+
+    async def _cross_gap(self) -> None:
+        """Go on from the snapshot if what is missing was dropped while this process did not hear the log."""
+        identity, first, _ = await self._stream.wait_state()
+        async with self.lock:
+            if first <= self.tree.head + 1:
+                return  # an entry that this version cannot read
+            self._log.warning("share_log_skipped", after=self.tree.head, first=first)
+            self._unrecorded.clear()
+            await self._begin_anew(identity, first, is_other=False)
+            self._settled = self.tree.head
+            if self.keeper.is_keeping:
+                self.keeper.pending |= await asyncio.to_thread(self.keeper.differences)
+        self._name(identity)
+        if self.is_caught_up:
+            self._ready.set()
+        self._advanced.set()
 
     async def _record(self) -> None:
         recorded, self._unrecorded = self._unrecorded, []

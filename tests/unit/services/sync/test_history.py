@@ -1,5 +1,6 @@
 """What was written stays: versions, trash, restoring, reasons."""
 
+import asyncio
 import json
 import os
 from urllib.parse import quote
@@ -7,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from quantum.bus.memory import MemoryBus, MemoryServer
+from quantum.wire.websocket import Opcode
 from services.sync.share import retention
 
 
@@ -159,6 +161,44 @@ async def test_what_retention_dropped_is_gone_and_said_to_be(deploy, tmp_path, m
             assert (tmp_path / "2/d/b").read_bytes() == b"b"
     async with deploy("one", one, root=str(tmp_path / "1"), **options) as again:
         assert again.handler._share.index.first() >= 9
+    for each in (one, two, server):
+        await each.aclose()
+
+
+async def test_a_replica_that_missed_what_was_dropped_goes_on_from_the_snapshot(
+    deploy, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(retention, "REPEATED_SECONDS", 0.0)
+    server = MemoryServer()
+    one, two = MemoryBus(server), MemoryBus(server)
+    options = {"share": "s", "content": "bus", "history_operations": 2}
+    async with (
+        deploy("one", one, root=str(tmp_path / "1"), **options) as share,
+        deploy("two", two, root=str(tmp_path / "2"), **options) as other,
+    ):
+        here, there = share.handler._share, other.handler._share
+        await put(share, "gone", b"1")
+        await there.reach(1)
+        client = await other.connect()
+        client.send({"type": "Subscribe", "client_id": "x", "protocol": 2, "resume_from": 1})
+        await client.receive()
+        async with there.lock:  # it hears nothing more for a while
+            await share.ask("DELETE", "/api/files/gone")
+            for number in range(5):
+                await put(share, f"d/f{number}", b"x")
+            await here.trim()
+        assert here.index.first() > 3
+        await there.reach(here.tree.head)
+        assert there.tree.nodes == here.tree.nodes
+        assert (await client.receive())["operation"] == {"Delete": {"path": "gone"}}
+        assert (await client.receive_frame())[0] == Opcode.CLOSE
+        for _ in range(2000):
+            if not there.keeper.pending and there.is_ready:
+                break
+            await asyncio.sleep(0.01)
+        names = {path.name for path in (tmp_path / "2").iterdir()} - {".quantum"}
+        assert names == {"d"}
+        assert (await put(other, "d/f0", b"from there")).status == 200
     for each in (one, two, server):
         await each.aclose()
 
