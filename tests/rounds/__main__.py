@@ -19,6 +19,7 @@ from pathlib import Path
 from quantum.testing.network import apart
 from quantum.testing.topology import ROOMS, Deployment, free_port
 from tests.rounds.disks import filling_disk, losing_disk
+from tests.rounds.evidence import Replay
 from tests.rounds.faults import faults_of
 from tests.rounds.followers import Follower
 from tests.rounds.judge import judge
@@ -53,6 +54,7 @@ class Rounds:
         self.followers = [
             Follower(url, random.Random(seed * 100 + number)) for number in range(FOLLOWERS)
         ]
+        self.replay = Replay()
         self.head = 0
         self.good = 0
         self.answers: Counter[int] = Counter()
@@ -75,7 +77,7 @@ class Rounds:
         outcomes = await asyncio.gather(*working, return_exceptions=True)
         problems = [f"a writer failed: {o!r}" for o in outcomes if isinstance(o, BaseException)]
         found, self.head = await judge(
-            self.url, self.root, folder, account, self.followers, self.head
+            self.url, self.root, account, self.followers, self.replay, self.head
         )
         self.answers.update(account.answers)
         self.promised += len(account.promised)

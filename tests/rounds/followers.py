@@ -23,6 +23,8 @@ class Follower:
     tree: dict[str, tuple[str, bool]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     sessions: int = 0
+    heard: dict[int, str] = field(default_factory=dict)
+    """The op_id of each operation."""
 
     async def follow(self) -> None:
         """Follow for ever; whatever cuts the connection, go on from the cursor."""
@@ -59,6 +61,7 @@ class Follower:
             if message["seq"] != self.cursor + 1:
                 self.problems.append(f"heard {message['seq']} after {self.cursor}")
             self.cursor = message["seq"]
+            self.heard[self.cursor] = message["op_id"]
             self.apply(message["operation"])
             if self.dice.random() < CHECKED:
                 await self._fetch(session, message)

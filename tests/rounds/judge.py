@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from quantum.testing.patience import PAUSE_SECONDS, Patience
+from tests.rounds.evidence import Replay, otherwise, replicas_otherwise
 from tests.rounds.followers import Follower
 from tests.rounds.writers import Account
 
@@ -33,9 +34,9 @@ async def _get(session: aiohttp.ClientSession, method: str, url: str, **more: ob
 
 
 async def judge(
-    url: str, root: Path, folder: str, account: Account, followers: list[Follower], since: int
+    url: str, root: Path, account: Account, followers: list[Follower], replay: Replay, since: int
 ) -> tuple[list[str], int]:
-    """Return what is wrong, and the head."""
+    """Return what is wrong, and the head. ``root`` is beside what the processes keep."""
     problems = [problem for follower in followers for problem in follower.problems]
     timeout = aiohttp.ClientTimeout(total=PAUSE_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -43,6 +44,8 @@ async def judge(
         problems += _log_problems(operations, account)
         listed = await _converged(session, url, root, head, followers, problems)
         problems += _told_otherwise(followers, listed, operations)
+        problems += await _log_otherwise(root.parent, followers, operations, since)
+        problems += replay.idle((o["seq"], o["operation"]) for o in operations)
         problems += _losses(operations, account, listed)
         problems += await _unreadable(session, url, account, operations)
     return problems, head
@@ -109,6 +112,22 @@ async def _converged(
             await asyncio.sleep(0.2)
     problems += wrong[:5]
     return listed
+
+
+async def _log_otherwise(
+    directory: Path, followers: list[Follower], operations: list[dict], since: int
+) -> list[str]:
+    """Say who has something else than the log; every replica comes to its head."""
+    log = {operation["seq"]: operation["op_id"] for operation in operations}
+    problems = ["no replica was looked at"]
+    patience = Patience(SETTLE_SECONDS)
+    while problems and not patience.is_over:
+        problems = await asyncio.to_thread(replicas_otherwise, directory, log, since)
+        if problems:
+            await asyncio.sleep(0.2)
+    for number, follower in enumerate(followers):
+        problems += otherwise(f"follower {number}", follower.heard, log)
+    return problems
 
 
 def _told_otherwise(

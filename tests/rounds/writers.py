@@ -14,6 +14,9 @@ import aiohttp
 
 from quantum.testing.patience import PAUSE_SECONDS, Patience
 
+HASTY = 0.15
+"""Of so many requests nobody waits for the answer: they are repeated at once, perhaps at another replica."""
+
 ANSWER_SECONDS = 60.0
 """How long a request is repeated: the longest fault, a restart and a queue of others."""
 
@@ -61,7 +64,10 @@ class Writer:
         while not patience.is_over:
             try:
                 url = self._url + target
-                async with self._session.request(method, url, **_streamed(more)) as answer:  # type: ignore[arg-type]
+                async with (
+                    asyncio.timeout(self._haste()),
+                    self._session.request(method, url, **_streamed(more)) as answer,  # type: ignore[arg-type]
+                ):
                     body = await answer.read()
                     if answer.status < 500 or answer.status == 507:
                         self._account.note(answer.status)
@@ -70,8 +76,13 @@ class Writer:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 last = repr(error)
             self._account.unanswered += 1
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(self._dice.choice([0, 0, 0.1]))
         raise TimeoutError(f"{method} {target}: {last}")
+
+    def _haste(self) -> float:
+        """Return how long one attempt may take: sometimes it is repeated while the first is at work."""
+        is_hasty = self._dice.random() < HASTY
+        return self._dice.uniform(0.002, 0.05) if is_hasty else PAUSE_SECONDS
 
     def _path(self) -> str:
         return f"{self._folder}/d{self._dice.randrange(2)}/f{self._dice.randrange(4)}"
