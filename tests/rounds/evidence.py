@@ -19,8 +19,11 @@ Ids = dict[int, str]
 
 def indexes(directory: Path) -> dict[str, Path]:
     """Return the index of each replica of a deployment's one share, by the name of its process."""
+    found = sorted(directory.rglob("index.db"))
     return {
-        path.relative_to(directory).parts[0]: path for path in sorted(directory.rglob("index.db"))
+        path.relative_to(directory).parts[0]: path
+        for path in found
+        if "jetstream" not in path.parts  # the bus has files of that name too
     }
 
 
