@@ -15,11 +15,11 @@ DEFAULT_ORDER = (
     "tracing", "map", "vars", "fs", "root", "log_append", "skip_log", "log_skip", "log_name",
     "header", "copy_response_headers", "request_body", "timeouts",
     "redir", "method", "rewrite", "uri", "try_files",
-    "basicauth", "basic_auth", "forward_auth", "request_header", "encode", "push", "intercept",
+    "rate_limit", "basicauth", "basic_auth", "forward_auth", "request_header", "encode", "push", "intercept",
     "templates", "invoke", "handle", "handle_path", "route", "abort", "error", "copy_response",
-    "respond", "metrics", "reverse_proxy", "php_fastcgi", "file_server", "acme_server",
+    "respond", "metrics", "reverse_proxy", "php_fastcgi", "file_sync", "file_server", "acme_server",
 )  # fmt: skip
-"""Caddy's order of directives (``order`` changes it)."""
+"""Caddy's order of directives (``order`` changes it), and where those of ours are: ``rate_limit``, ``file_sync``."""
 
 EXCLUSIVE = ("handle", "rewrite", "root")
 """Of several of these only the first that matches is obeyed; in the order of group numbers."""

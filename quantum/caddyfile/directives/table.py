@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quantum.caddyfile.context import Directive, handler
 from quantum.caddyfile.directives import (
+    extensions,
     files,
     grouping,
     headers,
@@ -27,6 +28,7 @@ DIRECTIVES: dict[str, Directive] = {
     "encode": handler("encode", files.encode),
     "error": handler("error", responding.error),
     "file_server": handler("file_server", files.file_server),
+    "file_sync": handler("file_sync", extensions.file_sync),
     "forward_auth": shortcuts.forward_auth,
     "fs": handler("vars", responding.file_system),
     "handle": grouping.handle,
@@ -44,6 +46,7 @@ DIRECTIVES: dict[str, Directive] = {
     "metrics": handler("metrics", responding.metrics),
     "php_fastcgi": shortcuts.php_fastcgi,
     "push": handler("push", responding.push),
+    "rate_limit": handler("rate_limit", extensions.rate_limit),
     "redir": handler("static_response", responding.redir),
     "request_body": handler("request_body", responding.request_body),
     "request_header": headers.request_header,

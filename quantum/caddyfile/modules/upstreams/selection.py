@@ -93,7 +93,16 @@ def _with_fallback(d: Dispenser, made: dict[str, Any], more: dict[str, Setting])
 
 POLICIES: Readers = {
     **dict.fromkeys(
-        ("random", "least_conn", "round_robin", "first", "ip_hash", "client_ip_hash", "uri_hash"),
+        (
+            "random",
+            "least_conn",
+            "round_robin",
+            "first",
+            "ip_hash",
+            "client_ip_hash",
+            "uri_hash",
+            "peak_ewma",
+        ),
         _plain,
     ),
     "random_choose": _random_choose,
