@@ -10,7 +10,7 @@ SOURCE = ("quantum", "services")
 DOORS: dict[str, tuple[str, ...]] = {
     "nats": ("quantum/bus/nats.py", "quantum/bus/nats/"),
     "ngh2": ("quantum/wire/",),
-    "aioquic": ("services/edge/", "services/proxy/transports/"),
+    "aioquic": ("quantum/wire/quic/", "services/edge/", "services/proxy/transports/"),
     "acme": ("services/certs/",),
     "bcrypt": ("services/edge/authentication/",),
     "argon2": ("services/edge/authentication/",),

@@ -1,9 +1,4 @@
-"""QUIC connections that give window back as bodies are read, and choose certificates by name.
-
-aioquic doubles a window as soon as half of it has arrived, read or not, and knows one certificate.
-Both are decided here instead: credit is what the reader consumed plus a fixed window, and the
-certificate is looked up when the ClientHello has said the name.
-"""
+"""QUIC connections of a server, which choose their certificates by name (aioquic knows one)."""
 
 from __future__ import annotations
 
@@ -15,15 +10,11 @@ from typing import Any
 
 from aioquic import tls
 from aioquic._buffer import Buffer
-from aioquic.quic import connection as quic_connection
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import Limit, QuicConnectionError, QuicConnectionState
+from aioquic.quic.connection import QuicConnectionError, QuicConnectionState
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
-from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
-from aioquic.quic.recovery import QuicPacketSpace
-from aioquic.quic.stream import QuicStream
 
-from services.edge.protocols.h3.usual import UsualConnection
+from quantum.wire.quic.windows import ReadPacedConnection
 
 STREAM_WINDOW = 256 * 1024
 """Bytes a client may send on a stream before they are read: a round trip of 20 ms at 100 Mbit/s."""
@@ -33,11 +24,6 @@ CONNECTION_WINDOW = 1024 * 1024
 
 MAX_STREAMS = 100
 """Requests a client may have open at a time: as over HTTP/2."""
-
-MAX_CRYPTO_BYTES = 64 * 1024
-"""Bytes of handshake messages that may wait for others to come before them: aioquic's half a mebibyte
-for each client that has proved nothing would fill a machine. A hello with keys of any kind is a tenth."""
-quic_connection.MAX_PENDING_CRYPTO = MAX_CRYPTO_BYTES
 
 ACK_SECONDS = 0.02
 """How long an acknowledgement may wait for a packet to go along with: below the 25 ms that aioquic
@@ -102,7 +88,7 @@ class Tickets:
         return ticket if issued_for == name else None
 
 
-class EdgeQuicConnection(UsualConnection):
+class EdgeQuicConnection(ReadPacedConnection):
     """One server connection.
 
     ``server_name`` is the SNI once the ClientHello is read, None before. ``is_waiting`` tells that the
@@ -123,8 +109,6 @@ class EdgeQuicConnection(UsualConnection):
         self._tickets = tickets
         self._allows_early = allows_early
         self._held_hello: bytes | None = None
-        self._consumed: dict[int, int] = {}
-        self._consumed_total = 0
         super().__init__(
             session_ticket_fetcher=self._take_ticket,
             session_ticket_handler=self._keep_ticket,
@@ -166,43 +150,6 @@ class EdgeQuicConnection(UsualConnection):
         """Whether the session was resumed with a ticket."""
         return bool(self.tls.session_resumed)
 
-    def consumed(self, stream_id: int, count: int) -> bool:
-        """Give ``count`` bytes of window back; True when the peer should hear of it soon."""
-        self._consumed_total += count
-        stream = self._streams.get(stream_id)
-        behind = 0
-        if stream is not None:
-            read = self._consumed[stream_id] = self._consumed.get(stream_id, 0) + count
-            behind = read + STREAM_WINDOW - stream.max_stream_data_local_sent
-        total = self._consumed_total + CONNECTION_WINDOW - self._local_max_data.sent
-        if behind * 2 >= STREAM_WINDOW or total * 2 >= CONNECTION_WINDOW:
-            self._owes_window = True
-        return self._owes_window
-
-    def was_reset(self, stream_id: int) -> bool:
-        """Give window back for what the client says it sent and nobody will be given; as ``consumed``.
-
-        Bytes that were lost, or wait behind lost ones, count against the connection's window like those
-        that arrived: a client that resets often would be left with none.
-        """
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            return False
-        receiver = stream.receiver
-        return self.consumed(stream_id, receiver.highest_offset - receiver._buffer_start)  # noqa: SLF001
-
-    def forget(self, stream_id: int) -> None:
-        """Drop what is remembered of a stream that is over."""
-        self._consumed.pop(stream_id, None)
-
-    def unsent(self, stream_id: int) -> int:
-        """Return the bytes of a stream that were written and not yet acknowledged."""
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            return 0
-        sender = stream.sender
-        return int(sender._buffer_stop - sender._buffer_start)  # noqa: SLF001 - aioquic tells nobody
-
     @property
     def has_unsent(self) -> bool:
         """Whether any request stream has bytes that the peer did not acknowledge yet."""
@@ -214,15 +161,6 @@ class EdgeQuicConnection(UsualConnection):
         return sum(stream.sender._buffer_start for stream in self._streams.values())  # noqa: SLF001
 
     # Output.
-
-    def acknowledge(self, now: float, *, at_once: bool) -> None:
-        """Let the acknowledgement that is due go out with the next packet rather than alone, later.
-
-        ``at_once``: so much was received that it should not wait for a packet (RFC 9000 §13.2.2).
-        """
-        space = self._spaces.get(tls.Epoch.ONE_RTT)
-        if space is not None and space.ack_at is not None and (at_once or self.has_output):
-            space.ack_at = min(space.ack_at, now)
 
     def is_quiet(self, now: float) -> bool:
         """Whether ``datagrams_to_send`` would surely find nothing to send, as after a mere ACK."""
@@ -298,49 +236,6 @@ class EdgeQuicConnection(UsualConnection):
 
     def _keep_ticket(self, ticket: tls.SessionTicket) -> None:
         self._tickets.keep(ticket, self.server_name or "")
-
-    # Windows.
-
-    def _write_stream_limits(
-        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
-    ) -> None:
-        if stream.max_stream_data_local:
-            wanted = self._consumed.get(stream.stream_id or 0, 0) + STREAM_WINDOW
-            held, stream.max_stream_data_local = stream.max_stream_data_local, 0
-            if (wanted - stream.max_stream_data_local_sent) * 2 >= STREAM_WINDOW:
-                held = wanted
-            stream.max_stream_data_local = held
-            if held != stream.max_stream_data_local_sent:
-                self._announce(builder, space, stream)
-
-    def _announce(
-        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
-    ) -> None:
-        """Let aioquic write the frame; its own rule for raising finds nothing to do."""
-        highest, stream.receiver.highest_offset = stream.receiver.highest_offset, 0
-        try:
-            super()._write_stream_limits(builder, space, stream)
-        finally:
-            stream.receiver.highest_offset = highest
-
-    def _on_connection_limit_delivery(self, delivery: QuicDeliveryState, limit: Limit) -> None:
-        super()._on_connection_limit_delivery(delivery, limit)
-        self._owes_window |= delivery is QuicDeliveryState.LOST
-
-    def _on_max_stream_data_delivery(self, delivery: QuicDeliveryState, stream: QuicStream) -> None:
-        super()._on_max_stream_data_delivery(delivery, stream)
-        self._owes_window |= delivery is QuicDeliveryState.LOST
-
-    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
-        limit = self._local_max_data
-        wanted = self._consumed_total + CONNECTION_WINDOW
-        if (wanted - limit.sent) * 2 >= CONNECTION_WINDOW:
-            limit.value = wanted
-        used, limit.used = limit.used, 0
-        try:
-            super()._write_connection_limits(builder, space)
-        finally:
-            limit.used = used
 
 
 def quic_configuration(idle_timeout: float) -> QuicConfiguration:

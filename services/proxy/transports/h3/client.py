@@ -215,7 +215,7 @@ class H3Client(asyncio.DatagramProtocol):
             if stream is not None:
                 stream.stop_sending()
         elif isinstance(event, StreamDataReceived):
-            self._quic.arrived(event.stream_id, len(event.data))
+            self._quic.consumed(event.stream_id, len(event.data))  # but for what is handed on
         self._take_messages(event)
         if isinstance(event, StreamDataReceived):
             self._bound_head(event.stream_id, self._http.waiting(event.stream_id))
@@ -240,7 +240,7 @@ class H3Client(asyncio.DatagramProtocol):
                 if self._bound_head(message.stream_id, size) and stream is not None:
                     stream.head_received(message.headers, ended=message.stream_ended)
                 continue
-            self._quic.delivered(message.stream_id, len(message.data))
+            self._quic.consumed(message.stream_id, -len(message.data))  # until it is read
             if stream is not None:
                 stream.data_received(message.data, ended=message.stream_ended)
             else:
@@ -248,6 +248,7 @@ class H3Client(asyncio.DatagramProtocol):
                 self._quic.forget(message.stream_id)
 
     def _was_reset(self, stream_id: int, code: int) -> None:
+        self._quic.was_reset(stream_id)
         stream = self._streams.get(stream_id)
         if stream is not None:
             reason = f"the stream was reset with code {code:#x}"

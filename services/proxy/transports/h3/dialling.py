@@ -36,7 +36,9 @@ class QuicDialler:
         sock = await open_datagram_socket(address, self._settings)
         try:
             _, client = await loop.create_datagram_endpoint(
-                lambda: H3Client(ClientQuic(configuration), loop, on_lost, self._max_head_bytes),
+                lambda: H3Client(
+                    ClientQuic(configuration=configuration), loop, on_lost, self._max_head_bytes
+                ),
                 sock=sock,
             )
         except BaseException:

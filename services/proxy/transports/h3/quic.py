@@ -1,4 +1,4 @@
-"""QUIC as a client: window is given back as bodies are read (aioquic doubles it as bytes arrive, read or not)."""
+"""QUIC as a client, and what aioquic's HTTP/3 does not tell."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Callable
 from aioquic.h3.connection import FrameType, H3Connection, H3Stream
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet_builder import QuicPacketBuilder
-from aioquic.quic.recovery import QuicPacketSpace
-from aioquic.quic.stream import QuicStream
 
 from quantum.net.client_tls import ClientTls, PeerTrust, trusted_roots
+from quantum.wire.quic.windows import ReadPacedConnection
 
 STREAM_WINDOW = 256 * 1024
 """Bytes an upstream may send on a stream before they are read: as over HTTP/2."""
@@ -45,78 +43,13 @@ def client_configuration(
     return made
 
 
-class ClientQuic(QuicConnection):
+class ClientQuic(ReadPacedConnection):
     """One client connection."""
-
-    def __init__(self, configuration: QuicConfiguration) -> None:
-        super().__init__(configuration=configuration)
-        self._consumed: dict[int, int] = {}
-        self.held = 0
-        """Bytes that were delivered and not read yet; what never is delivered (a reset) is not among them."""
 
     @property
     def has_room(self) -> bool:
         """Whether the peer lets another stream be opened."""
         return bool(self.get_next_available_stream_id() // 4 < self._remote_max_streams_bidi)
-
-    def arrived(self, stream_id: int, count: int) -> None:
-        """Hear of bytes of a stream: what of them is not ``delivered`` is framing, and read herewith."""
-        self._consumed[stream_id] = self._consumed.get(stream_id, 0) + count
-
-    def delivered(self, stream_id: int, count: int) -> None:
-        """Hear that a reader has bytes now; it gives them back by ``consumed``."""
-        self._consumed[stream_id] = self._consumed.get(stream_id, 0) - count
-        self.held += count
-
-    def consumed(self, stream_id: int, count: int) -> bool:
-        """Give window back for bytes that were read; True when the peer should hear of it now."""
-        self.held -= count
-        read = self._consumed[stream_id] = self._consumed.get(stream_id, 0) + count
-        stream = self._streams.get(stream_id)
-        behind = 0
-        if stream is not None:
-            behind = read + STREAM_WINDOW - stream.max_stream_data_local_sent
-        total = self._total_wanted() - self._local_max_data.sent
-        return behind * 2 >= STREAM_WINDOW or total * 2 >= CONNECTION_WINDOW
-
-    def _total_wanted(self) -> int:
-        return int(self._local_max_data.used) - self.held + CONNECTION_WINDOW
-
-    def forget(self, stream_id: int) -> None:
-        """Drop what is remembered of a stream that is over."""
-        self._consumed.pop(stream_id, None)
-
-    def unsent(self, stream_id: int) -> int:
-        """Return the bytes of a stream that were written and not yet acknowledged."""
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            return 0
-        return int(stream.sender._buffer_stop - stream.sender._buffer_start)  # noqa: SLF001 - it tells nobody
-
-    def _write_stream_limits(
-        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
-    ) -> None:
-        if not stream.max_stream_data_local:
-            return
-        wanted = self._consumed.get(stream.stream_id or 0, 0) + STREAM_WINDOW
-        if (wanted - stream.max_stream_data_local_sent) * 2 >= STREAM_WINDOW:
-            stream.max_stream_data_local = wanted
-        highest, stream.receiver.highest_offset = stream.receiver.highest_offset, 0
-        try:  # its own rule finds nothing to raise
-            super()._write_stream_limits(builder, space, stream)
-        finally:
-            stream.receiver.highest_offset = highest
-
-    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
-        limit = self._local_max_data
-        wanted = self._total_wanted()
-        if (wanted - limit.sent) * 2 >= CONNECTION_WINDOW:
-            limit.value = wanted
-        used, limit.used = limit.used, 0
-        try:
-            super()._write_connection_limits(builder, space)
-        finally:
-            limit.used = used
 
 
 class Http3(H3Connection):
