@@ -123,7 +123,9 @@ class FrameGuard:
     def _look_closer(self, data: bytes, at: int, head: tuple[int, int, int], length: int) -> bool:
         """Judge the frame at ``at``; False: more of it must be here first."""
         kind, flags, stream = head
-        if kind == _HEADERS:
+        if self.is_in_head and kind != _CONTINUATION:  # whatever else is wrong with it (§6.10)
+            self.offence = Offence(PROTOCOL_ERROR, "h2_protocol")
+        elif kind == _HEADERS:
             self.is_in_head = not flags & _END_HEADERS
             self._continuations = 0
             self._see_head(stream, flags)

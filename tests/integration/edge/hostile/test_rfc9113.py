@@ -118,7 +118,7 @@ async def test_6_7_a_ping_comes_back_as_it_was(dial: Dial) -> None:
 
 async def test_6_8_requests_before_a_goaway_are_answered(dial: Dial) -> None:
     peer = await dial()
-    peer.send(headers(1), frame(GOAWAY, 0, 0, b"\0" * 8))
+    peer.send(headers(1), frame(GOAWAY, 0, 0, b"\0" * 8 + b"words of farewell"))
     await peer.until(lambda f: f.kind == DATA and f.flags & END_STREAM)
     assert peer.body(1) == b"hello"
 

@@ -20,7 +20,8 @@ from quantum.wire.h2_guard import (
 
 PREFACE = bytes(PREFACE_BYTES)
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING = 0, 1, 2, 3, 4, 6
-END_STREAM = 1
+END_STREAM, END_HEADERS = 1, 4
+WHOLE = END_STREAM | END_HEADERS
 
 
 def frame(kind: int, stream: int, flags: int = 0, payload: bytes = b"") -> bytes:
@@ -72,7 +73,7 @@ def test_it_does_not_matter_how_the_bytes_are_cut(frames, places):
 
 def test_a_frame_on_an_ended_stream_ends_the_connection():
     looks = guard()
-    taken = handed_on(looks, [PREFACE + frame(HEADERS, 1, END_STREAM) + frame(DATA, 1)])
+    taken = handed_on(looks, [PREFACE + frame(HEADERS, 1, WHOLE) + frame(DATA, 1)])
     assert looks.offence.code == STREAM_CLOSED
     assert len(taken) == PREFACE_BYTES + 9
 
@@ -95,7 +96,7 @@ def test_more_than_the_allowance_is_too_much():
 
 def test_heads_are_handed_on_a_few_at_a_time():
     looks = guard()
-    heads = b"".join(frame(HEADERS, n, END_STREAM) for n in range(1, 201, 2))
+    heads = b"".join(frame(HEADERS, n, WHOLE) for n in range(1, 201, 2))
     handed_on(looks, [PREFACE])
     assert looks.examine(heads, 0) == 9 * HEADS_AT_ONCE
 
@@ -103,7 +104,7 @@ def test_heads_are_handed_on_a_few_at_a_time():
 def test_streams_left_open_are_forgotten_at_some_point_and_then_allowed():
     looks = guard()
     last = 2 * OPEN_REMEMBERED + 99
-    handed_on(looks, [PREFACE, *(frame(HEADERS, n) for n in range(1, last, 2))])
+    handed_on(looks, [PREFACE, *(frame(HEADERS, n, END_HEADERS) for n in range(1, last, 2))])
     handed_on(looks, [frame(DATA, 1, payload=b"late")])
     assert looks.offence is None
     assert len(looks._open) == OPEN_REMEMBERED
