@@ -206,6 +206,15 @@ class Revisions:
                 return  # a newer one is about to be written
             data = json.dumps(revision.document, indent=1, ensure_ascii=False).encode()
             try:
-                await asyncio.to_thread(write_private, self._kept, data)
+                if _is_persistent(revision.document):
+                    await asyncio.to_thread(write_private, self._kept, data)
+                else:
+                    await asyncio.to_thread(self._kept.unlink, missing_ok=True)
             except OSError as error:
                 self._log.error("config_not_kept", file=str(self._kept), error=str(error))
+
+
+def _is_persistent(document: Any) -> bool:
+    """Whether a document lets itself be kept on the disk: ``admin.config.persist``."""
+    admin = document.get("admin") or {}
+    return (admin.get("config") or {}).get("persist") is not False

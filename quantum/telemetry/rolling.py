@@ -1,4 +1,4 @@
-"""A log in a file that is rolled when it is large (``caddy.logging.writers.file``).
+"""A log in a file that is rolled when it is large or its time has come (``caddy.logging.writers.file``).
 
 Several processes may write one file: rooms that run apart on a machine share a configuration, workers
 do always. Each appends whole lines (``O_APPEND``); a lock beside the file lets one of them roll it, and the
@@ -14,15 +14,22 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+
+from quantum.telemetry.schedule import Schedule
 
 NOTICED_AFTER = 1.0
 """Seconds between looks at whether the name still leads to the open file."""
 STAMP = "%Y-%m-%dT%H-%M-%S"
+REASONS = ("size", "time")
+PRIVATE_FOLDER = 0o700
+AS_PARENT = -1
+"""For ``folder_mode``: what the folder around it has."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,9 @@ class FileSettings:
     max_age: float = 0.0
     compress: bool = True
     local_time: bool = False
+    schedule: Schedule = field(default_factory=Schedule)
+    format_time: Callable[[datetime], str] | None = None
+    folder_mode: int = PRIVATE_FOLDER
 
 
 class RollingFile:
@@ -47,7 +57,7 @@ class RollingFile:
         self._descriptor = -1
         self._looked = 0.0
         self._lock = threading.Lock()  # libraries log from threads
-        settings.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(settings.path.parent, settings.folder_mode)
         self._open()
 
     def write(self, line: str) -> None:
@@ -83,13 +93,39 @@ class RollingFile:
             self._looked = now
             if not self._is_current():
                 self._open()
+            if self._settings.schedule and os.fstat(self._descriptor).st_size and self._is_due():
+                self._roll("time")
         bound = self._settings.max_bytes
         if bound and (size := os.fstat(self._descriptor).st_size) > 0 and size + coming > bound:
+            self._roll("size")
+
+    def _roll(self, reason: str) -> None:
+        with self._alone() as lock:
+            # Else another process rolled it meanwhile.
+            if self._is_current() and (reason == "size" or self._is_due()):
+                os.rename(self._settings.path, self._rolled_name(reason))  # noqa: PTH104
+                os.utime(lock)
+                threading.Thread(target=self._tidy, name="log-rolled", daemon=True).start()
+            self._open()
+
+    def _is_due(self) -> bool:
+        """Whether its time has come. The lock's time is when the present file began, for all processes."""
+        try:
+            began = os.stat(self._lock_file).st_mtime  # noqa: PTH116
+        except FileNotFoundError:
             with self._alone():
-                if self._is_current():  # else another process rolled it meanwhile
-                    os.rename(self._settings.path, self._rolled_name())  # noqa: PTH104
-                    threading.Thread(target=self._tidy, name="log-rolled", daemon=True).start()
-                self._open()
+                return False  # from now on
+        now = self._now()
+        return self._settings.schedule.is_due(datetime.fromtimestamp(began, now.tzinfo), now)
+
+    def _now(self) -> datetime:
+        now = datetime.now(UTC)
+        return now.astimezone() if self._settings.local_time else now
+
+    @property
+    def _lock_file(self) -> Path:
+        path = self._settings.path
+        return path.with_name(f".{path.name}.lock")
 
     def _is_current(self) -> bool:
         if self._descriptor < 0:
@@ -100,28 +136,29 @@ class RollingFile:
             return False
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[int]:
         """Keep other processes from rolling; the lock ends with the process that holds it."""
-        path = self._settings.path
-        place = path.with_name(f".{path.name}.lock")
-        lock = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(self._lock_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield lock
         finally:
             os.close(lock)
 
-    def _rolled_name(self) -> Path:
+    def _rolled_name(self, reason: str) -> Path:
         """Return a free name: ``access-2026-11-26T15-04-05.000-size.log``, as Caddy's."""
         path = self._settings.path
-        while True:
-            now = datetime.now(UTC)
-            moment = now.astimezone() if self._settings.local_time else now
+        moment = self._now()
+        if self._settings.format_time is not None:
+            stamp = self._settings.format_time(moment)
+        else:
             stamp = f"{moment.strftime(STAMP)}.{moment.microsecond // 1000:03d}"
-            name = path.with_name(f"{path.stem}-{stamp}-size{path.suffix}")
+        for number in count(1):  # two within a millisecond, or whatever the stamp tells apart
+            more = f".{number}" if number > 1 else ""
+            name = path.with_name(f"{path.stem}-{stamp}{more}-{reason}{path.suffix}")
             if not name.exists() and not name.with_name(f"{name.name}.gz").exists():
-                return name
-            time.sleep(0.001)  # two within a millisecond: the next one is free
+                break
+        return name
 
     def _tidy(self) -> None:
         """Compress what was rolled and delete what is too much or too old; in a thread of its own.
@@ -143,11 +180,23 @@ class RollingFile:
     def _rolled(self) -> list[Path]:
         """Return the rolled files, the latest first."""
         path = self._settings.path
-        begin, ends = f"{path.stem}-", (f"-size{path.suffix}", f"-size{path.suffix}.gz")
+        begin = f"{path.stem}-"
+        ends = tuple(
+            f"-{reason}{path.suffix}{packed}" for reason in REASONS for packed in ("", ".gz")
+        )
         found = [
             p for p in path.parent.iterdir() if p.name.startswith(begin) and p.name.endswith(ends)
         ]
-        return sorted(found, key=lambda p: p.name, reverse=True)
+        return sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """Make a folder and those around it that are missing."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, mode)
+    made = folder.parent.stat().st_mode & 0o7777 if mode == AS_PARENT else mode
+    folder.mkdir(mode=made, exist_ok=True)
 
 
 def _compress(rolled: Path, mode: int) -> None:

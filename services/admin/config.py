@@ -57,7 +57,7 @@ class HttpLoader(StrictModel):
 
 
 class PersistConfig(StrictModel):
-    """``admin.config``. The configuration in force is always kept in the data directory.
+    """``admin.config``. Without ``persist`` the configuration in force is not kept in the data directory.
 
     ``load`` is asked once, or ``load_delay`` after it came into force and again until it differs.
     """
@@ -65,15 +65,6 @@ class PersistConfig(StrictModel):
     persist: bool = True
     load: HttpLoader | None = None
     load_delay: Duration = Field(default=0.0, ge=0)
-
-    @field_validator("persist")
-    @classmethod
-    def _is_kept(cls, value: bool) -> bool:
-        if not value:
-            raise ValueError(
-                "cannot be false: a restart without the bus needs the last configuration"
-            )
-        return value
 
 
 class AdminConfig(StrictModel):

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from quantum.config.go_time import format_time
 from quantum.config.logs.encoders import Encoder, chosen_by
 from quantum.config.model import StrictModel
 from quantum.config.unbuilt import NotBuilt
 from quantum.config.units import Duration, NetworkAddress
-from quantum.telemetry.rolling import FileSettings
+from quantum.telemetry.rolling import AS_PARENT, PRIVATE_FOLDER, FileSettings
+from quantum.telemetry.schedule import Schedule, minutes_of
 
 ROLL_MB, ROLL_KEEP, ROLL_DAYS = 100, 10, 90
 """What 0 means for ``roll_size_mb``, ``roll_keep`` and ``roll_keep_days``: their defaults, as in Caddy."""
 
 Level = Literal["DEBUG", "INFO", "WARN", "ERROR", "PANIC", "FATAL"]
+
+
+def _time_of_day(text: str) -> str:
+    minutes_of(text)
+    return text
+
+
+@dataclass(frozen=True)
+class GoStamp:
+    """Writes moments in one of Go's layouts; equal to others of the same."""
+
+    layout: str
+
+    def __call__(self, moment: datetime) -> str:
+        """Return the text of a moment."""
+        return format_time(moment, self.layout)
 
 
 class StreamWriter(StrictModel):
@@ -26,12 +46,12 @@ class StreamWriter(StrictModel):
 
 
 class FileWriter(StrictModel):
-    """``caddy.logging.writers.file``: lines in a file that is rolled when it is large."""
+    """``caddy.logging.writers.file``: lines in a file that is rolled when it is large or at times."""
 
     output: Literal["file"]
     filename: str = Field(min_length=1)
     mode: str = Field(default="0600", pattern="^0?[0-7]{3}$")
-    dir_mode: NotBuilt = None
+    dir_mode: str = Field(default="", pattern="^(|0?[0-7]{3}|inherit|from_file)$")
     roll: bool = True
     roll_size_mb: int = Field(default=100, ge=0)
     roll_keep: int = Field(default=10, ge=0)
@@ -39,10 +59,10 @@ class FileWriter(StrictModel):
     roll_compression: Literal["", "gzip", "none"] = ""
     roll_gzip: bool = True
     roll_local_time: bool = False
-    roll_interval: NotBuilt = None
-    roll_minutes: NotBuilt = None
-    roll_at: NotBuilt = None
-    backup_time_format: NotBuilt = None
+    roll_interval: Duration = Field(default=0.0, ge=0)
+    roll_minutes: list[Annotated[int, Field(ge=0, le=59)]] = Field(default_factory=list)
+    roll_at: list[Annotated[str, AfterValidator(_time_of_day)]] = Field(default_factory=list)
+    backup_time_format: str = Field(default="", max_length=64, pattern="^[^/]*$")
 
     @property
     def settings(self) -> FileSettings:
@@ -56,7 +76,24 @@ class FileWriter(StrictModel):
             compress=self.roll_compression == "gzip"
             or (not self.roll_compression and self.roll_gzip),
             local_time=self.roll_local_time,
+            schedule=self._schedule if self.roll else Schedule(),
+            format_time=GoStamp(self.backup_time_format) if self.backup_time_format else None,
+            folder_mode=self._folder_mode,
         )
+
+    @property
+    def _schedule(self) -> Schedule:
+        times = tuple(minutes_of(text) for text in self.roll_at)
+        return Schedule(self.roll_interval, tuple(self.roll_minutes), times)
+
+    @property
+    def _folder_mode(self) -> int:
+        if self.dir_mode == "inherit":
+            return AS_PARENT
+        if self.dir_mode == "from_file":  # who may read the file may enter
+            mode = int(self.mode, 8)
+            return mode | (mode & 0o444) >> 2
+        return int(self.dir_mode, 8) if self.dir_mode else PRIVATE_FOLDER
 
 
 class NetWriter(StrictModel):

@@ -35,9 +35,9 @@ def test_without_a_default_log_it_is_caddys_default():
             "match",
         ),
         (
-            {"writer": {"output": "file", "filename": "x", "roll_interval": "1h"}},
-            "logging.logs.default.writer.roll_interval",
-            "not built here yet",
+            {"writer": {"output": "file", "filename": "x", "roll_at": ["25:00"]}},
+            "logging.logs.default.writer.roll_at[0]",
+            "HH:MM",
         ),
         ({"writer": {"output": "net"}}, "logging.logs.default.writer.address", "required"),
         (

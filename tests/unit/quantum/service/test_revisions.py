@@ -245,3 +245,15 @@ async def test_the_newest_revision_is_kept_whatever_the_order_of_writes(make):
         member.revisions.keep(member.switch.active)
     await member.revisions.aclose()
     assert json.loads((member.data_dir / "config/active.json").read_text()) == {"word": "d"}
+
+
+async def test_a_revision_that_asks_for_it_is_not_kept_and_neither_is_the_one_before(make):
+    member = make(file={"word": "a"})
+    await member.revisions.start()
+    kept = member.data_dir / "config/active.json"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text('{"word": "before"}')
+    await member.switch.apply(parse({"word": "b", "admin": {"config": {"persist": False}}}))
+    member.revisions.keep(member.switch.active)
+    await member.revisions.aclose()
+    assert not kept.exists()

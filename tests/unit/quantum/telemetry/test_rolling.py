@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from quantum.telemetry import rolling
-from quantum.telemetry.rolling import FileSettings, RollingFile
+from quantum.telemetry.rolling import AS_PARENT, FileSettings, RollingFile
+from quantum.telemetry.schedule import Schedule
 
 PATIENCE = 20.0
 
@@ -135,3 +136,46 @@ def test_processes_that_share_a_file_lose_no_line_when_one_rolls_it(tmp_path):
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     expected = sorted(f"{who} {number}" for who in "abc" for number in range(1000))
     assert sorted(contents(tmp_path)) == expected
+
+
+def test_a_file_whose_time_has_come_is_rolled_by_the_next_line(tmp_path, quick):
+    settings = FileSettings(
+        tmp_path / "a.log",
+        compress=False,
+        schedule=Schedule(interval=3600),
+        format_time=lambda moment: f"{moment:%Y}",
+    )
+    log = RollingFile(settings)
+    log.write("old")
+    eventually(lambda: _looked(log) and (tmp_path / ".a.log.lock").exists())
+    os.utime(tmp_path / ".a.log.lock", (0, 0))  # it began long ago
+    eventually(lambda: _looked(log) and len(list(tmp_path.glob("a-*-time.log"))) == 1)
+    log.close()
+    (rolled,) = tmp_path.glob("a-*-time.log")
+    assert rolled.read_text().startswith("old\n")
+    assert "old" not in (tmp_path / "a.log").read_text()
+
+
+def _looked(log):
+    """Write one more line when it looks at the name again."""
+    time.sleep(0.02)
+    log.write("more")
+    return True
+
+
+def test_stamps_that_are_the_same_are_numbered(tmp_path):
+    settings = FileSettings(
+        tmp_path / "a.log", max_bytes=4, compress=False, format_time=lambda _: "day"
+    )
+    log = RollingFile(settings)
+    for line in ("one", "two", "six"):
+        log.write(line)
+    log.close()
+    assert {path.name for path in tmp_path.glob("a-*")} == {"a-day-size.log", "a-day.2-size.log"}
+
+
+def test_a_folder_gets_the_mode_that_was_asked_for(tmp_path):
+    (tmp_path / "open").mkdir(mode=0o750)
+    for name, mode, made in (("a", 0o750, 0o750), ("open/b", AS_PARENT, 0o750)):
+        RollingFile(FileSettings(tmp_path / name / "x" / "a.log", folder_mode=mode)).close()
+        assert (tmp_path / name / "x").stat().st_mode & 0o777 == made

@@ -21,7 +21,6 @@ def test_without_a_word_the_api_is_local():
         ({"listen": ":2019-2020"}, "listen"),
         ({"listen": 2019}, "listen"),
         ({"origins": ["https://a.test/path"]}, "origins"),
-        ({"config": {"persist": False}}, "config.persist"),
         ({"remote": {"listen": ":2021"}}, "remote"),
         ({"identity": {"identifiers": ["a"]}}, "identity"),
         ({"lissten": ":1"}, "lissten"),
