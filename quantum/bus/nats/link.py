@@ -43,8 +43,8 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 """Pauses between attempts: from a restart on the same machine to an absent cluster."""
 PING_SECONDS = 5
 """A peer that vanished without closing is noticed after three of these."""
-_WRONG_LAST = frozenset({10071, 10164})
-"""JetStream's error codes for an expectation of the last sequence that does not hold."""
+_WRONG_LAST = frozenset({10070, 10071, 10164})
+"""JetStream's error codes for an expectation of the last message or sequence that does not hold."""
 
 
 class Session:

@@ -59,13 +59,23 @@ class NatsLog(Generic[P]):
             allow_direct=True,
             allow_atomic=True,
         )
+        # A stream of several copies that refuses an entry for the message before it answers none after
+        # it (nats-server 2.15): there a chain is a batch from two on, or goes one by one.
+        self._atomic_from, self._pipelined = (ATOMIC_FROM, PIPELINED) if replicas == 1 else (2, 1)
 
     async def append(self, value: P, *, expected_last: int | None = None) -> int:
         """Store; see the interface."""
-        mark = _new_mark()
+        return await self._append_marked(value, _new_mark(), expected_last)
+
+    async def _append_marked(
+        self, value: P, mark: str, expected_last: int | None, behind: str = ""
+    ) -> int:
+        """Store with a mark; ``behind`` is that of the entry which must be the last one by then."""
         headers = {"Nats-Msg-Id": mark}
         if expected_last is not None:
             headers["Nats-Expected-Last-Sequence"] = str(expected_last)
+        if behind:
+            headers["Nats-Expected-Last-Msg-Id"] = behind
         data = value.model_dump_json().encode()
 
         async def publish(session: Session) -> int:
@@ -88,7 +98,7 @@ class NatsLog(Generic[P]):
         """Store; each expects the one before it, so that nobody else's entry can come between."""
         if not values:
             return expected_last
-        if len(values) >= ATOMIC_FROM and await self._link.call(self._is_atomic):
+        if len(values) >= self._atomic_from and await self._link.call(self._is_atomic):
             for start in range(0, len(values), MOST_ATOMIC):
                 part = values[start : start + MOST_ATOMIC]
                 expected_last = await self._append_batch(part, expected_last)
@@ -142,12 +152,20 @@ class NatsLog(Generic[P]):
         return (version.major, version.minor, version.patch) >= ATOMIC_SINCE
 
     async def _append_each(self, values: Sequence[P], expected_last: int) -> int:
+        """Store one after the other, each behind the very one before it.
+
+        Sequences alone do not tell: where somebody else's entry took the place of one of these, that one
+        is refused, and the next would find as many entries before it as it expects (decision 0277).
+        """
+        marks = [_new_mark() for _ in values]
         # The first one alone: it makes what is missing, and tells whether the others have a chance.
-        last = await self.append(values[0], expected_last=expected_last)
-        for start in range(1, len(values), PIPELINED):
+        last = await self._append_marked(values[0], marks[0], expected_last)
+        for start in range(1, len(values), self._pipelined):
             sent = [
-                self.append(value, expected_last=last + place)
-                for place, value in enumerate(values[start : start + PIPELINED])
+                self._append_marked(
+                    values[n], marks[n], last + n - start, behind=marks[n - 1] if n > start else ""
+                )
+                for n in range(start, min(start + self._pipelined, len(values)))
             ]
             for outcome in await asyncio.gather(*sent, return_exceptions=True):
                 if isinstance(outcome, BaseException):

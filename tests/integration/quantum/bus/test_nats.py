@@ -11,6 +11,7 @@ from nats.js.errors import ServiceUnavailableError
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from quantum.bus.api import Conflict
 from quantum.bus.nats import NatsBus
 from quantum.clock import SystemClock
 from quantum.errors import BusUnavailable, QuantumError
@@ -93,6 +94,29 @@ async def test_what_was_stored_and_not_acknowledged_is_not_stored_again(world, m
     assert await log.append_all(words, expected_last=1) == 1 + count
     assert left == [0]
     assert await log.bounds() == (1, 1 + count)
+
+
+async def test_an_entry_of_another_in_the_middle_ends_a_chain(world, monkeypatch):
+    """It takes the place of one of the chain: those behind that one are not stored behind the other."""
+    bus, other = await world.connect(), await world.connect()
+    log, theirs = await bus.stream(LINES, "chain"), await other.stream(LINES, "chain")
+    client, is_refused = bus._link.session.client, asyncio.Event()
+
+    async def let_another_in(subject, *args, request=client.request, **more):
+        expected = (more.get("headers") or {}).get("Nats-Expected-Last-Sequence", "0")
+        if int(expected) > 1:
+            await is_refused.wait()
+        elif expected == "1":
+            assert await theirs.append(Word(text="theirs"), expected_last=1) == 2
+        answer = await request(subject, *args, **more)
+        if expected == "1":
+            is_refused.set()
+        return answer
+
+    monkeypatch.setattr(client, "request", let_another_in)
+    with pytest.raises(Conflict):
+        await log.append_all([Word(text=str(number)) for number in range(5)], expected_last=0)
+    assert await theirs.bounds() == (1, 2)
 
 
 async def test_a_bus_that_is_away_at_the_start_is_found_later(world):
