@@ -60,6 +60,10 @@ class Files:
         recursive = query.get("recursive", "true").lower() not in {"false", "0", "no"}
         limit = call.number("limit", LARGEST_PAGE, LARGEST_PAGE)
         with_version = query.get("versions", "").lower() in {"true", "1", "yes"}
+        if (
+            "cursor" not in query
+        ):  # who subscribed at another replica must not miss what came before
+            await self._share.catch_up()
         if path and self._share.tree.get(path) is None:
             await self._share.look_at(path)  # somebody made it on the disk a moment ago
             if self._share.tree.get(path) is None:
@@ -105,6 +109,9 @@ class Files:
         else:
             await self._share.look_at(path)
             node = self._share.tree.get(path)
+            if node is None or self._share.lock.locked():  # another replica may have told of it
+                await self._share.catch_up()
+                node = self._share.tree.get(path)
         if node is None or node.is_directory:
             raise NotThere(f"file {path}")
         return node

@@ -44,6 +44,10 @@ class ShareLog:
         first, last = await log.bounds()
         return await log.identity(), first, last
 
+    async def last(self) -> int:
+        """Return the log's last sequence. BusUnavailable."""
+        return (await (await self._open()).bounds())[1]
+
     async def purge(self, through: int) -> None:
         """Drop the start. BusUnavailable."""
         await (await self._open()).purge(through)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,9 @@ AGAIN_SECONDS = 0.5
 
 CATCH_UP_SECONDS = 5.0
 """How long a writer waits to learn what was appended by somebody faster: then the log is in trouble."""
+
+ASKING_SECONDS = 1.0
+"""How long a reader waits to learn where the log ends: without the bus, reading goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,18 @@ class Share:
         except BusUnavailable:
             return False
         return seq <= self._settled
+
+    async def catch_up(self) -> None:
+        """Apply what the log has by now; stay with what is here when that cannot be had in time.
+
+        Who knows no sequence (protocol 1) may have heard of a change from another replica.
+        """
+        await asyncio.sleep(0)  # as in ``reach``
+        with suppress(BusUnavailable, TimeoutError):
+            async with asyncio.timeout(ASKING_SECONDS):
+                last = await self._stream.last()
+            if last > self._settled:
+                await self.wait_past(last - 1, lambda: self._settled)
 
     async def look_at(self, path: str) -> None:
         """Adopt a change of this path on the disk that nobody has reported yet, if there is one."""

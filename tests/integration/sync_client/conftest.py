@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quantum.testing.topology import Deployment, free_port
+from quantum.testing.topology import ROOMS, Deployment, free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -101,9 +101,13 @@ def serving(topology: str, folder: Path) -> Iterator[Clients]:
     share.mkdir()
     port = free_port()
     handler = {"handler": "file_sync", "root": str(share), "enable_upload": True}
+    rooms = ROOMS
+    if topology == "three":  # replicas that share the work, contents by the bus
+        topology, rooms = "split", ("edge", "sync", "sync", "sync")
+        handler["content"] = "bus"
     server = {"listen": [f"127.0.0.1:{port}"], "routes": [{"handle": [handler]}]}
     document = {"apps": {"http": {"servers": {"plain": server}}}}
-    with Deployment(topology, document) as deployment:
+    with Deployment(topology, document, rooms=rooms) as deployment:
         clients = Clients(deployment, f"http://127.0.0.1:{port}", share, folder)
         try:
             yield clients

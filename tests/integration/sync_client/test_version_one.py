@@ -1,9 +1,14 @@
 """A client that knows the six messages and nothing else stays in sync with clients of version 2."""
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import json
+import random
+import urllib.error
 import urllib.request
+from urllib.parse import quote
 
 import pytest
 from websockets.asyncio.client import connect
@@ -14,7 +19,7 @@ pytestmark = [pytest.mark.slow]
 KNOWN = {"Subscribe", "FileOperation", "Ack", "Error", "Ping", "Pong"}
 
 
-@pytest.fixture(scope="module", params=["all", "split"])
+@pytest.fixture(scope="module", params=["all", "three"])
 def topology(request):
     return request.param
 
@@ -37,6 +42,9 @@ class OldClient:
         entries = json.loads(self.fetch("list"))
         self.files = {e["path"]: e["hash"] for e in entries if not e["is_directory"]}
 
+    def _at(self, path: str) -> list[str]:
+        return [p for p in self.files if p == path or p.startswith(path + "/")]
+
     async def subscribe(self, socket) -> None:
         await socket.send(json.dumps({"type": "Subscribe", "client_id": self.name}))
         told = json.loads(await socket.recv())
@@ -44,7 +52,7 @@ class OldClient:
         await asyncio.to_thread(self.list)
 
     async def hear(self, socket, done) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not done():
                 message = json.loads(await socket.recv())
                 assert message["type"] in KNOWN
@@ -54,12 +62,14 @@ class OldClient:
     def _apply(self, operation) -> None:
         ((kind, body),) = operation.items()
         if kind == "Delete":
-            self.files.pop(body["path"], None)
+            for path in self._at(body["path"]):
+                del self.files[path]
         elif kind == "Move":
-            self.files[body["to"]] = self.files.pop(body["from"])
+            for path in self._at(body["from"]):
+                self.files[body["to"] + path[len(body["from"]) :]] = self.files.pop(path)
         elif not body["metadata"]["is_directory"]:
             path, size = body["metadata"]["path"], body["metadata"]["size"]
-            data = self.fetch(f"files/{path}")
+            data = self.fetch(f"files/{quote(path)}")
             assert len(data) == size
             self.files[path] = hashlib.sha256(data).hexdigest()
             assert self.files[path] == body["metadata"]["hash"]
@@ -97,3 +107,82 @@ async def test_a_client_of_the_six_messages_follows_and_is_followed(clients):
 def _seen(path, data, clients) -> bool:
     eventually(lambda: path.read_bytes() == data, told=clients.logs)
     return True
+
+
+FILES = 300
+
+
+class NewPeer:
+    """What clients of version 2 do to a share, by requests."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, method: str, path: str, data: bytes = b"", **fields: str):
+        names = {name.replace("_", "-"): value for name, value in fields.items()}
+        request = urllib.request.Request(
+            f"{self.url}/api/{path}", data, {"X-Client-Id": "new", **names}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as refusal:
+            if refusal.code != 428:
+                raise
+            confirm = json.load(refusal)["confirm"]  # it was meant
+        return self.ask(method, path, data, **fields, Sync_Confirm=confirm)
+
+    def tell(self, what: str, **body: object):
+        return self.ask("POST", what, json.dumps(body).encode())
+
+    def many(self, below: str, mark: bytes) -> list[dict]:
+        records = []
+        for number in range(FILES):
+            data = bytes(range(256)) + mark + b"%d" % number  # no text
+            record = {"path": f"{below}/{number % 7}/f{number}", "size": len(data)}
+            records.append(json.dumps(record).encode() + b"\n" + data)
+        return self.ask("POST", "batch", b"".join(records))["results"]
+
+    def large(self, path: str, size: int) -> None:
+        """Upload by chunks that are cut here, as a client that travels light does."""
+        data = random.Random(path).randbytes(size)
+        pieces = [data[at : at + 300_000] for at in range(0, size, 300_000)]
+        names = [hashlib.sha256(piece).hexdigest() for piece in pieces]
+        for name, piece in zip(names, pieces, strict=True):
+            self.ask("PUT", f"chunks/{name}", piece)
+        chunks = [[name, len(piece)] for name, piece in zip(names, pieces, strict=True)]
+        whole = {"hash": hashlib.sha256(data).hexdigest(), "size": size, "chunks": chunks}
+        self.ask("PUT", f"manifests/{path}", json.dumps(whole).encode())
+
+
+async def test_a_client_of_the_six_messages_follows_what_only_version_2_can_do(clients):
+    old, new = OldClient(clients.url, "old-2"), NewPeer(clients.url)
+    async with connect(clients.url.replace("http", "ws") + "/ws") as socket:
+        await old.subscribe(socket)
+
+        async def do(function, *arguments, **more):
+            return await asyncio.to_thread(function, *arguments, **more)
+
+        async def follows():
+            """It knows of every file what a fresh list says, by what it was told alone."""
+            told = json.loads(await do(old.fetch, "list"))
+            wanted = {e["path"]: e["hash"] for e in told if not e["is_directory"]}
+            await old.hear(socket, lambda: old.files == wanted)
+            return wanted
+
+        made = await do(new.many, "photos", b"one")
+        assert {result["status"] for result in made} == {201}
+        assert len(await follows()) >= FILES
+        cursor = (await do(new.ask, "GET", "status"))["head"]
+        await do(new.tell, "move", **{"from": "photos", "to": "pictures/2026"})
+        assert len([p for p in await follows() if p.startswith("pictures/2026/")]) == FILES
+        await do(new.ask, "PUT", "files/plan", b"first")
+        mine = await do(new.ask, "PUT", "files/plan?on_conflict=copy", b"late", If_Match='"v1"')
+        assert "conflict of new" in mine["path"]
+        assert {"plan", mine["path"]} <= (await follows()).keys()
+        await do(new.large, "film", 3_000_000)
+        assert "film" in await follows()
+        await do(new.ask, "DELETE", "dirs/pictures?recursive=true")
+        assert not [p for p in await follows() if p.startswith("pictures/")]
+        await do(new.tell, "restore", path="photos", seq=cursor)
+        assert len([p for p in await follows() if p.startswith("photos/")]) == FILES

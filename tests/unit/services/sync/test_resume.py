@@ -324,3 +324,32 @@ async def test_clients_come_again_when_the_log_is_another_one_than_they_were_tol
         await bus.restore()
         opcode, payload = await client.receive_frame()
         assert (opcode, int.from_bytes(payload[:2], "big")) == (Opcode.CLOSE, CloseCode.TRY_AGAIN)
+
+
+async def test_a_client_of_version_1_reads_at_a_replica_that_lags_what_another_told_it(
+    deploy, tmp_path
+):
+    server = MemoryServer()
+    one, two = MemoryBus(server), MemoryBus(server)
+    options = {"share": "s", "content": "bus"}
+    async with (
+        deploy("one", one, root=str(tmp_path / "1"), **options) as first,
+        deploy("two", two, root=str(tmp_path / "2"), **options) as second,
+    ):
+        client = await first.subscriber()
+        slow = second.handler._share.lock
+        for path, content in (("a", b"one"), ("a", b"other")):
+            await slow.acquire()  # it is busy: a large file of another operation is on its way
+            await first.ask("PUT", f"/api/files/{path}", content)
+            assert (await client.receive())["type"] == "FileOperation"
+            ask = asyncio.get_running_loop().create_task
+            reading = ask(second.ask("GET", f"/api/files/{path}"))
+            listing = ask(second.ask("GET", "/api/list"))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            slow.release()
+            assert await read(await reading) == content
+            (entry,) = json.loads((await listing).body)
+            assert entry["size"] == len(content)
+    for each in (one, two, server):
+        await each.aclose()
