@@ -79,7 +79,9 @@ class CertificateBook:
         IssuanceFailed: it cannot be had now.
         """
         for arrangement in reversed(self._arrangements):
-            if (loaded := arrangement.loaded.find(name)) is not None:
+            permitted = arrangement.permitted
+            loaded = arrangement.loaded.find(name)
+            if loaded is not None and permitted.resolve(name) not in permitted.obtained:
                 return name if name in loaded.subjects else wildcard_of(name), loaded
             managed, plan = place_of(name, arrangement)
             if (given := await self._given(name, plan)) is not None:

@@ -63,6 +63,8 @@ class PermittedNames:
 
     names: frozenset[str]
     any_local_address: bool = False
+    obtained: frozenset[str] = frozenset()
+    """Those that get certificates of their own though one is loaded (``ignore_loaded_certificates``)."""
 
     def resolve(self, name: str) -> str | None:
         """Return the name to have a certificate for when a client asks for ``name``; None for strangers."""
@@ -79,8 +81,12 @@ def permitted_names(http: Any, automate: Iterable[str]) -> PermittedNames:
     """Collect the names of a revision from its ``apps.http`` section (None: no servers)."""
     names = {normalise(name) for name in automate}
     any_local_address = False
+    obtained: set[str | None] = set()
     for server in http.servers.values() if http is not None else ():
-        names.update(normalise(name) for name in host_names(server.routes))
+        own = [normalise(name) for name in host_names(server.routes)]
+        names.update(own)
+        if server.automatic_https.ignore_loaded_certificates:
+            obtained.update(own)
         for listen in server.listen:
             address = listen if isinstance(listen, NetworkAddress) else NetworkAddress.parse(listen)
             if address.is_unix or address.is_fd:
@@ -91,7 +97,11 @@ def permitted_names(http: Any, automate: Iterable[str]) -> PermittedNames:
             )
             names.update({"localhost", normalise(address.host or "localhost")})
     names -= {None, "0.0.0.0", "::"}
-    return PermittedNames(frozenset(name for name in names if name), any_local_address)
+    return PermittedNames(
+        frozenset(name for name in names if name),
+        any_local_address,
+        frozenset(name for name in obtained if name),
+    )
 
 
 def identities_of(modules: Iterable[ModuleConfig]) -> list[str]:

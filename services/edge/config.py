@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from quantum.config.model import StrictModel
-from quantum.config.unbuilt import NotBuilt, refused
+from quantum.config.unbuilt import refused
 from quantum.config.units import Duration, NetworkAddress, StringArray
 from quantum.modules.config import ErrorRoutes, InlineModule, RouteConfig
 from services.edge.tls.config import ConnectionPolicy
@@ -41,7 +41,8 @@ class AutomaticHttps(StrictModel):
     disable_certificates: bool = False
     skip: list[str] = Field(default_factory=list)
     skip_certificates: list[str] = Field(default_factory=list)
-    ignore_loaded_certificates: NotBuilt = None
+    ignore_loaded_certificates: bool = False
+    """Certificates are obtained for the server's names though others were loaded; the obtained ones are shown."""
 
 
 class ServerLogs(StrictModel):

@@ -69,11 +69,19 @@ class World:
         self.authority = Authority("local", AuthorityConfig(), self.storage, self.context.clock)
         self.book = CertificateBook(self.context, self.vault)
 
-    def use(self, *names: str, issuers: tuple[Any, ...], sources: list[Any] | None = None) -> None:
+    def use(
+        self,
+        *names: str,
+        issuers: tuple[Any, ...],
+        sources: list[Any] | None = None,
+        obtained: frozenset[str] = frozenset(),
+    ) -> None:
         plans = SimpleNamespace(plan_for=lambda name: Plan(issuers))
         loaded = LoadedCertificates(sources or [])
         loaded.load()
-        arrangement = Arrangement(PermittedNames(frozenset(names)), plans, loaded)
+        arrangement = Arrangement(
+            PermittedNames(frozenset(names), obtained=obtained), plans, loaded
+        )
         self.book.prepare(arrangement)
         self.book.commit(arrangement)
 
@@ -101,6 +109,21 @@ async def test_many_who_ask_at_once_get_one_certificate(world: World):
     found = await asyncio.gather(*(world.book.find("a.test") for _ in range(20)))
     assert len({material.fingerprint for _, material in found}) == 1
     assert issuer.asked == ["a.test"]
+
+
+async def test_a_loaded_certificate_is_shown_unless_it_is_to_be_ignored(world: World):
+    issuer = FakeIssuer(world)
+    ready = await issuer.issue("a.test", "p256")
+    source = SimpleNamespace(path="x", stamp=lambda: (), read=lambda: [ready])
+    issuer.asked.clear()
+    world.use("a.test", "b.test", issuers=(issuer,), sources=[source])
+    assert await world.book.find("a.test") == ("a.test", ready)
+    assert issuer.asked == []
+    world.use("a.test", issuers=(issuer,), sources=[source], obtained=frozenset({"a.test"}))
+    name, found = await world.book.find("a.test")
+    assert (name, issuer.asked) == ("a.test", ["a.test"])
+    assert found is not None
+    assert found.fingerprint != ready.fingerprint
 
 
 async def test_a_wildcard_is_obtained_once_for_all_its_names(world: World):

@@ -61,10 +61,19 @@ def test_addresses_need_a_listener_that_takes_them():
 
 def test_names_come_from_routes_listeners_and_the_list(monkeypatch):
     monkeypatch.setattr(names, "host_names", lambda routes: routes)
-    server = SimpleNamespace(listen=["192.0.2.7:443", "unix//x"], routes=["Site.Test", "bad name"])
+    automatic = SimpleNamespace(ignore_loaded_certificates=False)
+    server = SimpleNamespace(
+        listen=["192.0.2.7:443", "unix//x"],
+        routes=["Site.Test", "bad name"],
+        automatic_https=automatic,
+    )
     found = permitted_names(SimpleNamespace(servers={"s": server}), ["extra.test"])
     assert found.names == {"site.test", "extra.test", "192.0.2.7", "localhost"}
     assert not found.any_local_address
+    assert found.obtained == frozenset()
+    automatic.ignore_loaded_certificates = True
+    found = permitted_names(SimpleNamespace(servers={"s": server}), ["extra.test"])
+    assert found.obtained == {"site.test"}
     assert permitted_names(None, []).names == frozenset()
     server.listen = [":443"]
     assert permitted_names(SimpleNamespace(servers={"s": server}), []).any_local_address
