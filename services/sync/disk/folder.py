@@ -244,6 +244,16 @@ class Folder:
             _sync(parent, path, later)
             return replaced
 
+    def place_new(self, temporary: str, path: str, later: set[str]) -> bool:
+        """Do the same for a name that is thought to be free; False, and nothing done, when it is not. NotThere."""
+        with self._directory(TEMPORARY) as store, self._parent(path) as (parent, name):
+            try:
+                rename(temporary, name, store, parent, NOREPLACE)
+            except FileExistsError:
+                return False
+            _sync(parent, path, later)
+            return True
+
     def _exchange(
         self,
         temporary: str,

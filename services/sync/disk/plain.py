@@ -62,6 +62,11 @@ class PlainDirectory:
         Raises OSError, InTheWay, NotThere or ContentMissing; then what was there is still there.
         """
         path = node.path
+        if temporary is not None and path not in self.seen.paths:
+            status = self.folder.stat_temporary(temporary)
+            if self.folder.place_new(temporary, path, self._unsynced):
+                self.seen.note(path, _seen(node.hash, status))
+                return
         may, expected = self._make_way(path, node, name_copy)
         if not may:
             if temporary is not None:

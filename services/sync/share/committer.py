@@ -16,7 +16,9 @@ from quantum.bus.subjects import ShareOperation
 from quantum.clock import Clock
 from quantum.errors import BusUnavailable
 from quantum.tasks import TaskSet
+from services.sync.rules.operations import paths_of
 from services.sync.share.committing import Asked, Batch, Committed, Decide, Wish
+from services.sync.share.index import Logged
 from services.sync.share.log import ShareLog
 
 if TYPE_CHECKING:
@@ -164,13 +166,14 @@ class Committer:
         for temporary in temporaries:
             self._share.folder.drop_temporary(temporary)
 
-    def _done_before(self, op_id: str) -> Committed | None:
-        logged = self._share.index.by_id(op_id)
-        if logged is None:
-            return None
-        ((kind, body),) = logged.entry.operation.items()
-        path = body["path"] if kind == "Delete" else body["metadata"]["path"]
-        return Committed(path, logged.seq, (logged.entry,))
+    def _done_before(self, op_ids: Sequence[str]) -> dict[str, Committed]:
+        found = self._share.index.by_ids(op_ids)
+        return {each.entry.op_id: _committed(each) for each in found}
+
+
+def _committed(logged: Logged) -> Committed:
+    path = paths_of(logged.entry.operation)[-1]
+    return Committed(path, logged.seq, (logged.entry,))
 
 
 def _look_at(outcome: asyncio.Future[Committed]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from quantum.bus.subjects import ShareOperation
 from services.sync.rules.changes import Plan, View
@@ -22,6 +23,9 @@ from services.sync.rules.tree import ShareTree
 MOST_TOGETHER = 512
 """Wishes of one trip: enough to hide its latency, and that of three syncs of the disk; few enough that the
 first does not wait for the last (0.1 s)."""
+
+DoneBefore = Callable[[Sequence[str]], "dict[str, Committed]"]
+"""Returns which of some op_ids are in the log, and what they came to."""
 
 Decide = Callable[[View], Plan]
 """Plans what a wish takes in a tree; raises to refuse. May be called several times."""
@@ -83,11 +87,12 @@ class Wish:
 class Batch:
     """The wishes of one trip, and those that need no trip."""
 
-    def __init__(self, tree: ShareTree, done_before: Callable[[str], Committed | None]) -> None:
+    def __init__(self, tree: ShareTree, done_before: DoneBefore) -> None:
         self._tree = tree
         self._done_before = done_before
         self._draft: Draft | None = None
         self._ids: set[str] = set()
+        self._done: dict[str, Committed] = {}
         self.wishes: list[Wish] = []
         self.ended: list[Wish] = []
         """Those that are refused, or are so already: their temporary files are not needed."""
@@ -104,7 +109,9 @@ class Batch:
 
     def fill(self, waiting: deque[Wish], now: datetime) -> None:
         """Take wishes that can go together; a move goes last, since nothing is planned on top of it."""
-        while waiting and len(self.wishes) < MOST_TOGETHER:
+        asked = list(islice(waiting, MOST_TOGETHER))
+        self._done = self._done_before([wish.op_id for wish in asked if wish.op_id])
+        for _ in asked:
             if waiting[0].op_id in self._ids:
                 return  # repeated before it was done: the next trip finds it done
             wish = waiting.popleft()
@@ -117,7 +124,7 @@ class Batch:
 
     def _is_last(self, wish: Wish, now: datetime) -> bool:
         """Plan one wish; whether it has to be the last of this trip."""
-        done = self._done_before(wish.op_id) if wish.op_id else None
+        done = self._done.get(wish.op_id) if wish.op_id else None
         if done is not None:
             wish.end = done
             self.ended.append(wish)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -208,11 +208,13 @@ class Index:
         )
         return _logged(rows)
 
-    def by_id(self, op_id: str) -> Logged | None:
-        """Return the operation with that id, the newest included. In the event loop only."""
-        rows = self._newest.execute("SELECT seq, entry FROM op WHERE op_id = ?", (op_id,))
-        found = _logged(rows.fetchall())
-        return found[0] if found else None
+    def by_ids(self, op_ids: Sequence[str]) -> list[Logged]:
+        """Return the operations with these ids, the newest included. In the event loop only."""
+        if not op_ids:
+            return []
+        marks = ",".join("?" * len(op_ids))
+        query = f"SELECT seq, entry FROM op WHERE op_id IN ({marks})"  # noqa: S608 - marks alone
+        return _logged(self._newest.execute(query, op_ids).fetchall())
 
     def of(self, path: str, before: int, limit: int) -> list[Logged]:
         """Return operations on ``path``, and on directories above it, before a sequence, newest first."""

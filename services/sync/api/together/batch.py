@@ -107,7 +107,7 @@ class Batch:
                 self._check(call, item, now)
             except REFUSALS as error:
                 item.refuse(error)
-        await self._make_way([item for item in group if item.result is None])
+        await self._look([item for item in group if item.result is None])
         await self._stage([item for item in group if item.result is None])
 
     def _check(self, call: Call, item: _Item, now: str) -> None:
@@ -123,22 +123,29 @@ class Batch:
         limit = self._desk.config.max_file_size
         if limit and record.size > limit:
             raise TooLarge(f"the content is larger than {limit} bytes")
-        item.hash = hashlib.sha256(item.content).hexdigest()
-        if record.hash is not None and record.hash != item.hash:
-            raise Refused(400, "the content is not what its hash says")
 
-    async def _make_way(self, group: list[_Item]) -> None:
-        """Adopt what was changed on the disk unseen, once for all paths; refuse what cannot be written."""
-        keeper = self._share.keeper
-        if not keeper.is_keeping or not group:
+    async def _look(self, group: list[_Item]) -> None:
+        """Hash contents, and adopt what was changed on the disk unseen, once for all paths; refuse what cannot be."""
+        if not group:
             return
-        paths = {item.path for item in group}
-        stale, blocked = await asyncio.to_thread(keeper.survey.stale, paths)
+        stale, blocked = await asyncio.to_thread(self._examine, group)
         if stale:
             await self._share.look(stale)
         for item in group:
             if item.path in blocked:
                 item.refuse(InTheWay(f"{item.path} is no file of the share"))
+            elif item.hash and item.record.hash not in {None, item.hash}:
+                item.refuse(Refused(400, "the content is not what its hash says"))
+
+    def _examine(self, group: list[_Item]) -> tuple[set[str], set[str]]:
+        """Hash what came; return which paths were changed unseen, and which no file may have. Blocks."""
+        for item in group:
+            if item.record.kind == "file":
+                item.hash = hashlib.sha256(item.content).hexdigest()
+        keeper = self._share.keeper
+        if not keeper.is_keeping:
+            return set(), set()
+        return keeper.survey.stale({item.path for item in group})
 
     async def _stage(self, group: list[_Item]) -> None:
         """Store the contents that the share does not have at their paths."""
