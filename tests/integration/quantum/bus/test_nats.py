@@ -117,6 +117,9 @@ async def test_an_entry_of_another_in_the_middle_ends_a_chain(world, monkeypatch
     with pytest.raises(Conflict):
         await log.append_all([Word(text=str(number)) for number in range(5)], expected_last=0)
     assert await theirs.bounds() == (1, 2)
+    monkeypatch.undo()
+    words = [Word(text=str(number)) for number in range(5)]
+    assert await log.append_all(words, expected_last=2) == 7
 
 
 async def test_a_bus_that_is_away_at_the_start_is_found_later(world):
