@@ -7,7 +7,6 @@ is answered; requests that change something are taken one at a time, in the orde
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -68,14 +67,14 @@ class AdminApi:
             _only(request, "GET")
             return dashboard.serve(path)
         except tree.TreeError as error:
-            return _error(error.status, str(error))
+            return error_answer(error.status, str(error))
         except ConfigError as error:
-            return _error(400, str(error))
+            return error_answer(400, str(error))
         except HttpError as error:
             headers = {name.decode(): value.decode() for name, value in error.headers}
-            return _error(error.status, error.reason, headers)
+            return error_answer(error.status, error.reason, headers)
         except BusUnavailable as error:
-            return _error(503, f"the bus is away: {error}")
+            return error_answer(503, f"the bus is away: {error}")
 
     # The configuration.
 
@@ -102,6 +101,8 @@ class AdminApi:
     async def _id(self, request: web.Request, path: str) -> web.Response:
         _, _, rest = path.strip("/").partition("/")
         name, slash, below = rest.partition("/")
+        if not name:
+            raise HttpError(400, "request path is missing object ID")
         places = index_ids(self._store.document or {})
         steps = places.get(unquote(name))
         if steps is None:
@@ -119,8 +120,8 @@ class AdminApi:
 
         answer = _applied(await self._change(request, replace))
         if notices:
-            answer.content_type = "application/json"
-            answer.text = json.dumps({"warnings": notices}) + "\n"
+            answer.headers["Content-Type"] = "application/json"
+            answer.body = tree.encode({"warnings": notices})
         return answer
 
     async def _adapt(self, request: web.Request, _: str) -> web.Response:
@@ -128,8 +129,9 @@ class AdminApi:
         document, notices = await _read_document(request)
         if not _is_caddyfile(request):
             document = self._context.switch.parse(document).document
-        body = f'{{"warnings":{json.dumps(notices)},"result":{encode_document(document)}}}\n'
-        return web.Response(text=body, content_type="application/json")
+        told = {"warnings": notices} if notices else {}
+        body = encode_document({**told, "result": document}).encode() + b"\n"
+        return web.Response(body=body, content_type="application/json")
 
     async def _change(self, request: web.Request, make: Callable[[Any], Any]) -> Outcome:
         author = request.headers.get("Quantum-Author") or f"admin API, {request.remote or 'unix'}"
@@ -281,7 +283,8 @@ def _json(content: Any) -> web.Response:
     return web.Response(body=tree.encode(content), content_type="application/json")
 
 
-def _error(status: int, problem: str, headers: dict[str, str] | None = None) -> web.Response:
+def error_answer(status: int, problem: str, headers: dict[str, str] | None = None) -> web.Response:
+    """Return an answer that says what is wrong."""
     return web.Response(
         status=status,
         body=tree.encode({"error": problem}),

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from quantum.config.load import MAX_DOCUMENT_BYTES
 from quantum.config.units import NetworkAddress
-from services.admin.api import AdminApi
+from services.admin.api import AdminApi, error_answer
 from services.admin.config import AdminConfig
 from services.admin.origin import OriginRules
 
@@ -145,9 +145,7 @@ class AdminListener:
                 path=request.path,
                 peer=request.remote,
             )
-            return web.json_response(
-                {"error": refusal.reason}, status=refusal.status, headers={"Server": "Quantum"}
-            )
+            return error_answer(refusal.status, refusal.reason, {"Server": "Quantum"})
         shared = self.rules.may_share(request.headers)
         if request.method == "OPTIONS":
             response = web.Response(status=204 if shared else 405, headers=CORS if shared else None)

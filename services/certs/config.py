@@ -203,7 +203,7 @@ class AcmeIssuerConfig(StrictModel):
     trusted_roots_pem_files: list[str] = Field(default_factory=list)
     test_ca: NotBuilt = None
     preferred_chains: PreferredChains | None = None
-    certificate_lifetime: NotBuilt = None
+    certificate_lifetime: Duration = Field(default=0.0, ge=0)
     network_proxy: NotBuilt = None
 
     @field_validator("ca")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from acme import client, errors, messages
+from josepy.json_util import field
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 from requests import Response
@@ -31,11 +33,27 @@ Binding = Callable[[], ExternalAccount | None]
 """Gives the credentials that a new account is bound with; may block, or raise IssuanceFailed."""
 
 
-class RetryingNetwork(client.ClientNetwork):
-    """The library's network, which gives up after one bad nonce, made patient."""
+class OrderUntil(messages.NewOrder):
+    """An order that says when the certificate shall end (RFC 8555 §7.4), which the library's cannot."""
 
-    def post(self, *args: Any, **kwargs: Any) -> Response:
+    not_after: str = field("notAfter")
+
+
+class RetryingNetwork(client.ClientNetwork):
+    """The library's network, which gives up after one bad nonce, made patient.
+
+    ``lifetime``: that of ordered certificates in seconds; 0 leaves it to the authority.
+    """
+
+    lifetime = 0.0
+
+    def post(self, url: str, obj: Any, *args: Any, **kwargs: Any) -> Response:
         """Send a signed request, with a fresh nonce as often as the authority asks for one."""
+        if self.lifetime and isinstance(obj, messages.NewOrder):
+            end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=self.lifetime)
+            stamp = end.isoformat().replace("+00:00", "Z")
+            obj = OrderUntil(identifiers=obj.identifiers, profile=obj.profile, not_after=stamp)
+        args = (url, obj, *args)
         for _ in range(NONCE_ATTEMPTS - 1):
             try:
                 return self._post_once(*args, **kwargs)
@@ -71,6 +89,7 @@ class Account:
             user_agent="Quantum",
             timeout=REQUEST_SECONDS,
         )
+        network.lifetime = self._config.certificate_lifetime
         directory = client.ClientV2.get_directory(self._config.ca, network)
         connected = client.ClientV2(directory, network)
         stored = self._storage.read(*self._place, f"{self._file}.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +43,18 @@ async def test_a_name_is_certified_although_nonces_are_refused(world: World):
     assert any(f.name == "site.test.key" for f in files)
     await asyncio.sleep(0.2)
     assert await (await world.context.bus.bucket(CHALLENGES)).keys() == []
+
+
+async def test_a_lifetime_is_ordered_where_one_is_configured(world: World):
+    issuer = {
+        "module": "acme",
+        "ca": world.pebble.directory,
+        "trusted_roots_pem_files": [str(world.pebble.root)],
+        "certificate_lifetime": "2h",
+    }
+    await world.automate("site.test", issuer=issuer)
+    ready = await world.wait_for("site.test", 60.0)
+    assert timedelta(hours=1) < ready.not_after - datetime.now(UTC) <= timedelta(hours=2)
 
 
 async def test_strangers_learn_nothing_from_the_challenge_path(world: World):
