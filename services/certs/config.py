@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from quantum.config.model import StrictModel, StrictRoot
-from quantum.config.unbuilt import NotBuilt
+from quantum.config.unbuilt import NotBuilt, refused
 from quantum.config.units import Duration, Secret
 from quantum.modules.config import InlineModule, ModuleMap
 from quantum.modules.trust import StorageReference
@@ -25,6 +25,15 @@ HOUR = 3_600.0
 KeyType = Literal["p256", "p384", "ed25519", "rsa2048", "rsa4096"]
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+
+
+NotStapled = Annotated[
+    Any, refused("no OCSP answers are stapled: public authorities have ended OCSP; leave it out")
+]
+SpokenByAcme = Annotated[
+    Any,
+    refused("ZeroSSL is spoken to by ACME: use the issuer acme with its directory and challenges"),
+]
 
 
 def _fraction(value: float) -> float:
@@ -42,11 +51,11 @@ class AutomationPolicy(StrictModel):
     key_type: KeyType = "p256"
     renewal_window_ratio: float = 1 / 3
     disable_ocsp_stapling: bool = False  # obeyed either way: nothing is stapled
-    must_staple: NotBuilt = None
+    must_staple: NotStapled = None
     storage: StorageReference | None = None
     on_demand: bool = False
     reuse_private_keys: bool = False
-    ocsp_overrides: NotBuilt = None
+    ocsp_overrides: NotStapled = None
 
     _ratio = field_validator("renewal_window_ratio")(_fraction)
 
@@ -57,8 +66,10 @@ class Automation(StrictModel):
     policies: list[AutomationPolicy] = Field(default_factory=list)
     renew_interval: Duration = 600.0
     on_demand: OnDemand = Field(default_factory=OnDemand)
-    ocsp_interval: NotBuilt = None
-    storage_clean_interval: NotBuilt = None
+    ocsp_interval: NotStapled = None
+    storage_clean_interval: Annotated[
+        Any, refused("nothing is removed from the storage: leave it out")
+    ] = None
 
 
 def _no_ech(value: object) -> object:
@@ -103,7 +114,10 @@ class TlsApp(StrictModel):
     disable_storage_check: bool = False  # the storage is not probed at start
     disable_storage_clean: bool = False  # nothing is removed from the storage
     session_tickets: SessionTicketsConfig = Field(default_factory=SessionTicketsConfig)
-    cache: NotBuilt = None
+    cache: Annotated[
+        Any,
+        refused("every certificate in use is kept, others are read when they are: leave it out"),
+    ] = None
     encrypted_client_hello: Annotated[Any, AfterValidator(_no_ech)] = None
     dns: InlineModule("dns.providers") | None = None  # type: ignore[valid-type]
     """The DNS provider of issuers whose challenge by DNS names none."""
@@ -222,9 +236,9 @@ class ZeroSslIssuerConfig(StrictModel):
 
     api_key: Secret
     validity_days: int = 0
-    listen_host: NotBuilt = None
-    alternate_http_port: NotBuilt = None
-    cname_validation: NotBuilt = None
+    listen_host: SpokenByAcme = None
+    alternate_http_port: SpokenByAcme = None
+    cname_validation: SpokenByAcme = None
 
     @field_validator("validity_days")
     @classmethod

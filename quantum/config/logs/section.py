@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from quantum.config.go_time import format_time
 from quantum.config.logs.encoders import Encoder, chosen_by
 from quantum.config.model import StrictModel
-from quantum.config.unbuilt import NotBuilt
+from quantum.config.unbuilt import refused
 from quantum.config.units import Duration, NetworkAddress
 from quantum.telemetry.rolling import AS_PARENT, PRIVATE_FOLDER, FileSettings
 from quantum.telemetry.schedule import Schedule, minutes_of
@@ -137,6 +137,11 @@ WRITERS: dict[str, type[StrictModel]] = {
 }  # fmt: skip
 
 
+NotOfGo = Annotated[
+    Any, refused("a line names its logger, an unexpected error has its traceback: leave it out")
+]
+
+
 class LogConfig(StrictModel):
     """One log. Without ``encoder``: console on a terminal, JSON elsewhere.
 
@@ -151,9 +156,9 @@ class LogConfig(StrictModel):
     sampling: Sampling | None = None
     include: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
-    with_caller: NotBuilt = None
-    with_caller_skip: NotBuilt = None
-    with_stacktrace: NotBuilt = None
+    with_caller: NotOfGo = None
+    with_caller_skip: NotOfGo = None
+    with_stacktrace: NotOfGo = None
 
     @field_validator("level", mode="before")
     @classmethod
@@ -171,7 +176,9 @@ class LogConfig(StrictModel):
 class LoggingConfig(StrictModel):
     """The ``logging`` section."""
 
-    sink: NotBuilt = None  # what Go's own log prints: there is no such thing here
+    sink: Annotated[
+        Any, refused("takes what Go's own log prints, which there is not here: leave it out")
+    ] = None
     logs: dict[str, LogConfig] = Field(default_factory=dict)
 
     @property

@@ -147,7 +147,7 @@ def test_a_simple_document_is_adapted_first():
             "logging.logs.default.level",
             "DEBUG",
         ),
-        ({"logging": {"sink": {"level": "x"}}}, "logging.sink", "not built"),
+        ({"logging": {"sink": {"level": "x"}}}, "logging.sink", "leave it out"),
     ],
 )
 def test_what_nobody_obeys_is_refused_with_its_place(document, path, says):
