@@ -177,11 +177,6 @@ def identify(**facts: Any) -> None:
     _output.identity = {**_output.identity, **facts}
 
 
-def is_enabled(level: int) -> bool:
-    """Whether events of ``level`` (a number of ``logging``) are written now."""
-    return _output.level <= level
-
-
 def dropped_lines() -> int:
     """Return how many lines the logs of this process lost."""
     return _output.lost + sum(log.writer.dropped for log in _output.logs)

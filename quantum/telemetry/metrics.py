@@ -15,13 +15,6 @@ from prometheus_client.process_collector import ProcessCollector
 
 from quantum.telemetry.log import dropped_lines
 
-LATENCY_SECONDS = (
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
-)  # fmt: skip
-"""Buckets of request durations: a proxied request takes about a millisecond, a patient client 30 s."""
-SIZE_BYTES = (256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 16 << 20, 256 << 20)
-"""Buckets of body sizes."""
-
 
 def process_registry(version: str, rooms: frozenset[str]) -> CollectorRegistry:
     """Return a registry with the process's own facts: CPU, memory, descriptors, build, log."""

@@ -74,6 +74,19 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def freeze(pid: int) -> None:
+    """SIGSTOP a process and return when all its threads stand still: a signal alone is only on its way."""
+    os.kill(pid, signal.SIGSTOP)
+    while any(_state(thread) not in "TZX" for thread in Path(f"/proc/{pid}/task").iterdir()):
+        time.sleep(0.001)
+
+
+def _state(thread: Path) -> str:
+    with suppress(OSError):  # a thread that has ended stands still too
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    return "X"
+
+
 @dataclass
 class Member:
     """One process of a deployment: how to start it, and the process that runs now."""

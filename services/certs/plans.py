@@ -14,7 +14,6 @@ from services.certs.config import (
     PkiApp,
     TlsApp,
 )
-from services.certs.issuers.acme import AcmeIssuer
 from services.certs.issuers.api import Issuer, Surroundings
 from services.certs.issuers.internal import InternalIssuer
 from services.certs.material import wildcard_of
@@ -71,6 +70,9 @@ class Plans:
         if not is_public(name):
             return self._internal
         if self._acme is None:
+            # The library of ACME, with requests and pyOpenSSL, is not for deployments without public names.
+            from services.certs.issuers.acme import AcmeIssuer
+
             self._acme = Plan((AcmeIssuer(AcmeIssuerConfig(), self._surroundings),))
         return self._acme
 

@@ -16,7 +16,6 @@ NAME_CACHE_SIZE = 1024
 """Spellings kept. A site uses a few dozen names; the bound keeps strangers' names from piling up."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+\Z")
 
 
 class UnsafeField(ValueError):
@@ -132,18 +131,6 @@ def encode_response_head(status: int, fields: Iterable[Field]) -> bytes:
     """Return a response head with exactly these fields (lower-case names), blank line included."""
     return _encode(status_line(status), fields)
 
-
-def encode_request_head(method: bytes, target: bytes, fields: Iterable[Field]) -> bytes:
-    """Return a request head with exactly these fields; Host and framing fields are the caller's."""
-    if _TOKEN.match(method) is None:
-        raise UnsafeField(f"not a method: {method[:64]!r}")
-    if _TARGET.match(target) is None:
-        raise UnsafeField(f"not a request target: {target[:64]!r}")
-    return _encode(b"%b %b HTTP/1.1" % (method, target), fields)
-
-
-LAST_CHUNK = b"0\r\n\r\n"
-"""The end of a chunked body without trailers (RFC 9112 §7.1)."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

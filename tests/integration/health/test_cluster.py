@@ -7,6 +7,7 @@ from quantum.clock import SystemClock
 from quantum.config.model import locate
 from quantum.modules.config import parse_inline, use_registry
 from quantum.modules.registry import Registry
+from quantum.testing.bus import until
 from quantum.testing.context import make_context, make_revision
 from services.health.service import HealthService
 from services.proxy.manifest import MANIFEST
@@ -82,6 +83,10 @@ class Cluster:
     def holders(self):
         return [name for name in ("health-1", "health-2") if self.rooms[name]._leases.held]
 
+    async def until_one_holds(self):
+        await until(lambda: len(self.holders()) == 1 and self.asked, "that one of them checks")
+        return self.holders()
+
     async def until_everybody_knows(self, is_healthy):
         began = time.monotonic()
         proxies = [self.rooms["proxy-1"], self.rooms["proxy-2"]]
@@ -93,8 +98,7 @@ class Cluster:
 
 async def test_one_checks_everybody_knows_within_a_second_and_another_takes_over(tmp_path):
     async with Cluster(tmp_path) as cluster:
-        await asyncio.sleep(1.0)
-        [holder] = cluster.holders()
+        [holder] = await cluster.until_one_holds()
         before, began = cluster.asked, time.monotonic()
         await asyncio.sleep(1.5)
         most = (time.monotonic() - began) / INTERVAL
@@ -115,8 +119,7 @@ async def test_one_checks_everybody_knows_within_a_second_and_another_takes_over
 
 async def test_a_killed_bus_hands_nothing_over_and_one_prober_is_left_when_it_is_back(tmp_path):
     async with Cluster(tmp_path) as cluster:
-        await asyncio.sleep(0.8)
-        assert len(cluster.holders()) == 1
+        await cluster.until_one_holds()
         await cluster.world.take_away()
         await asyncio.sleep(0.5)
         before = cluster.asked

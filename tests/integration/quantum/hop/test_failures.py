@@ -17,6 +17,7 @@ from quantum.hop.envelope import Address
 from quantum.http.body import StreamBody, read_all
 from quantum.http.message import Response
 from quantum.testing.handler import FunctionHandler, PulledBody, make_request
+from quantum.testing.topology import freeze
 from quantum.wire.mux.codec import MuxCodec
 from tests.integration.quantum.hop.deployment import (
     PATH,
@@ -347,7 +348,7 @@ async def test_a_process_that_falls_silent_holds_up_what_it_has_and_nothing_else
             return int((await handler.handle(make_request())).body)
 
         assert {await ask() for _ in range(20)} == {silent.pid, well.pid}
-        silent.send_signal(signal.SIGSTOP)
+        freeze(silent.pid)
         try:
             async with asyncio.timeout(60):
                 assert {await ask() for _ in range(200)} == {well.pid}

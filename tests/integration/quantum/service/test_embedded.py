@@ -18,6 +18,7 @@ from quantum.errors import BusUnavailable, QuantumError
 from quantum.service import embedded
 from quantum.service.embedded import EmbeddedServer, find_server
 from quantum.testing.bus import WORDS, Word
+from quantum.testing.topology import freeze
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ async def test_stopping_one_that_was_never_started_is_fine(server):
 async def test_a_server_that_ignores_the_request_to_end_is_killed(server, monkeypatch):
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.3)
     await server.start()
-    os.kill(server.pid, signal.SIGSTOP)
+    freeze(server.pid)
     await server.stop()
     assert server.pid is None
 

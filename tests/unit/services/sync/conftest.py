@@ -90,7 +90,7 @@ class WebSocket:
 
     async def receive_frame(self):
         data = self.stream.outgoing
-        for _ in range(400):
+        for _ in range(2000):  # 20 seconds: more than a busy machine takes
             if len(data) >= 2:
                 head = 2 if data[1] < 126 else 4 if data[1] == 126 else 10
                 size = data[1] if head == 2 else int.from_bytes(data[2:head], "big")

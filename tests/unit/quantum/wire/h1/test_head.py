@@ -11,7 +11,6 @@ from quantum.wire.h1.head import (
     canonical,
     encode_chunk,
     encode_last_chunk,
-    encode_request_head,
     encode_response_head,
 )
 
@@ -31,11 +30,6 @@ def test_what_is_no_status_is_not_written(status: int) -> None:
         encode_response_head(status, [])
 
 
-def test_a_request_head_has_method_target_and_fields() -> None:
-    head = encode_request_head(b"GET", b"/a?b", [(b"host", b"example.com")])
-    assert head == b"GET /a?b HTTP/1.1\r\nHost: example.com\r\n\r\n"
-
-
 @pytest.mark.parametrize(
     "value", [b"a\r\nx-evil: 1", b"a\nb", b"a\rb", b"a\0b", b"\r\n\r\nHTTP/1.1 200 OK"]
 )
@@ -50,14 +44,6 @@ def test_a_value_cannot_add_lines(value: bytes) -> None:
 def test_a_name_is_a_token(name: bytes) -> None:
     with pytest.raises(UnsafeField):
         encode_response_head(200, [(name, b"v")])
-
-
-@pytest.mark.parametrize(
-    ("method", "target"), [(b"GE T", b"/"), (b"", b"/"), (b"GET", b"/a b"), (b"GET", b"/\r\nx")]
-)
-def test_a_request_line_has_three_parts(method: bytes, target: bytes) -> None:
-    with pytest.raises(UnsafeField):
-        encode_request_head(method, target, [])
 
 
 def test_names_are_shown_in_canonical_case() -> None:
