@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -18,6 +19,17 @@ BACKLOG = 4096
 UNSENT_BYTES = 256 * 1024
 """What the kernel takes of an answer beyond what is on its way (TCP_NOTSENT_LOWAT). It would take up to four
 megabytes for each client that reads slowly, and a thousand of those exhaust the memory of all connections."""
+
+_REMEDIES = {
+    errno.EADDRINUSE: "something listens there already: end it, or choose another port",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+    errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE or a lower net.ipv4.ip_unprivileged_port_start",
+}
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about an address that cannot be listened on."""
+    return _REMEDIES.get(error.errno or 0, "is the port free, and allowed?")
 
 
 @dataclass(frozen=True)

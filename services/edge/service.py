@@ -10,7 +10,7 @@ from quantum.config.units import NetworkAddress
 from quantum.errors import BusUnavailable, ConfigError
 from quantum.ids import PROCESS_ID
 from quantum.modules.lifetime import Lifetime
-from quantum.net.listen import KeepAlive, close_all, open_listeners
+from quantum.net.listen import KeepAlive, close_all, open_listeners, remedy
 from quantum.service.api import Prepared, Revision, ServiceContext
 from quantum.tasks import TaskSet
 from quantum.trust.pools import TrustedPools
@@ -215,9 +215,7 @@ class EdgeService:
                 self._open_one(address, listening, opened)
             except OSError as error:
                 problem = f"cannot listen on {address}: {error.strerror or error}"
-                raise ConfigError(
-                    listening.path, problem, "is the port free, and allowed?"
-                ) from error
+                raise ConfigError(listening.path, problem, remedy(error)) from error
         automatic = plan(app)
         return {name for server in automatic.servers.values() for name in server.names}
 

@@ -66,7 +66,7 @@ def plan(app: HttpApp) -> Plan:
         if is_secure and not server.automatic_https.disable_redirects and _takes_part(app, server):
             _want_redirects(app, server, names, wanted)
     listeners: dict[NetworkAddress, tuple[Redirect, ...]] = {}
-    for address, ports in wanted.items():
+    for address, ports in _without_covered(wanted).items():
         redirects = _redirects(app, ports)
         key_there = next((k for k, s in app.servers.items() if _listens_on(s, address)), None)
         if key_there is None:
@@ -171,6 +171,17 @@ def _want_redirects(
             if ports.get(name) != app.https_port:
                 covers_https = address.start_port <= app.https_port <= address.end_port
                 ports[name] = app.https_port if covers_https else address.start_port
+
+
+def _without_covered(
+    wanted: dict[NetworkAddress, dict[str, int]],
+) -> dict[NetworkAddress, dict[str, int]]:
+    """Return what is wanted with single addresses left to the listener on all, which takes their port too."""
+    kept: dict[NetworkAddress, dict[str, int]] = {}
+    for address, ports in wanted.items():
+        everywhere = replace(address, host="")
+        kept.setdefault(everywhere if everywhere in wanted else address, {}).update(ports)
+    return kept
 
 
 def _redirects(app: HttpApp, ports: dict[str, int]) -> tuple[Redirect, ...]:

@@ -49,6 +49,19 @@ def test_names_of_top_level_routes_get_certificates_and_redirects():
     }
 
 
+def test_one_listener_redirects_for_a_server_on_one_address_and_one_on_all():
+    result = plan(app({
+        "a": server(site("a.example"), listen=["127.0.0.1:443"]),
+        "b": server(site("b.example"), listen=[":8443"]),
+        "c": server(site("c.example"), listen=["10.0.0.1:443"]),
+    }))  # fmt: skip
+    assert list(result.listeners) == [listening(":80")]
+    assert set(result.listeners[listening(":80")]) == {
+        Redirect(("a.example", "c.example")),
+        Redirect(("b.example",), 8443),
+    }
+
+
 def test_names_inside_subroutes_are_not_collected():
     inner = {"handle": [{"handler": "subroute", "routes": [site("inner.example")]}]}
     assert plan(app({"a": server(inner)})).servers["a"].names == ()
