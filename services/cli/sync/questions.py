@@ -53,10 +53,12 @@ async def _status(args: argparse.Namespace, folder: Any, state: State) -> int:
         waiting = plan(
             client.replica.tree, client.view.tree, state.synced, client=options.settings.client, date=""
         )  # fmt: skip
+    skipped = client.replica.skipped
+    unknown = {path: why for path, why in client.replica.unknown.items() if path not in skipped}
     facts = {
         "server": args.server, "client": options.settings.client, "synced": len(state.synced),
         "cursor": client.view.cursor, "waiting": [str(a) for a in waiting.actions],
-        "skipped": client.replica.skipped, "unknown": client.replica.unknown,
+        "skipped": skipped, "unknown": unknown,
         "conflicts": len(state.conflicts()),
     }  # fmt: skip
     if args.json:
@@ -86,13 +88,45 @@ async def _ask(args: argparse.Namespace, state: State) -> int:
             wanted: dict[str, Any] = {"path": args.path, "dry_run": args.dry_run}
             wanted |= {"seq": args.seq} if args.seq is not None else {"time": args.time}
             found = await remote.post("restore", wanted)
-    rows = found.get("versions", found.get("operations", []))
     if args.json:
         print(json.dumps(found, indent=2))
-    else:
-        for row in rows:
-            print("  ".join(f"{key}={_short(value)}" for key, value in row.items()))
-    return EXIT_OK if rows else EXIT_FAILED
+    if args.sync_command == "history":
+        return _show_history(args, found["versions"])
+    return _show_restored(args, found["operations"], found["missing"])
+
+
+def _show_history(args: argparse.Namespace, versions: list[dict[str, Any]]) -> int:
+    """Print one line for each version, newest first: the number is what ``restore --seq`` takes."""
+    if not versions:
+        print(f"quantum sync: no version of {args.path} is known", file=sys.stderr)
+        return EXIT_FAILED
+    for version in () if args.json else versions:
+        size = f"{version['size']:,} bytes" if "size" in version else ""
+        gone = "" if version.get("is_available", True) else "  (not kept any more)"
+        line = (
+            f"{version['seq']:>8}  {_second(version['ts'])}  {version['operation']:<6}  {size:>20}"
+        )
+        print(f"{line}  {version['source_client']}  {version['path']}{gone}")
+    return EXIT_OK
+
+
+def _show_restored(
+    args: argparse.Namespace, operations: list[dict[str, Any]], missing: list[str]
+) -> int:
+    """Print what was done, or would be; what cannot be had back is told apart."""
+    for operation in () if args.json else operations:
+        for kind, body in operation.items():
+            print(f"{kind.lower()}: {body.get('path') or body['metadata']['path']}")
+    if not operations and not missing and not args.json:
+        print(f"nothing to restore: {args.path or 'the share'} is as it was then")
+    for path in missing:
+        print(f"not kept any more: {path}", file=sys.stderr)
+    return EXIT_BLOCKED if missing else EXIT_OK
+
+
+def _second(time: str) -> str:
+    """Return a server's time to the second."""
+    return time[:19] + "Z"
 
 
 async def _why(args: argparse.Namespace, state: State, remote: HttpRemote) -> int:
@@ -107,7 +141,8 @@ async def _why(args: argparse.Namespace, state: State, remote: HttpRemote) -> in
         print(json.dumps(found, indent=2))
     else:
         for event in found.get("events", []):
-            print("server  " + "  ".join(str(value) for value in event.values()))
+            rule = f"  [{event['rule']}]" if event["rule"] else ""
+            print(f"{_second(event['ts'])}  server: {event['what']}, by {event['who']}{rule}")
     return EXIT_OK
 
 
@@ -118,7 +153,3 @@ def _show_events(args: argparse.Namespace, events: list[Event]) -> int:
         for event in events:
             print(f"{event.at}  {event.what}  [{event.rule}]")
     return EXIT_OK
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

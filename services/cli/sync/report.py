@@ -66,14 +66,18 @@ def show_plan(plan: Plan) -> int:
         print(f"{action}  [{action.rule}]")
     for path, reason in sorted(plan.held.items()):
         print(f"leave: {path}  [{reason}]")
-    print(f"{len(plan.actions)} steps" if plan else "nothing to do")
+    print(_steps(len(plan.actions)) if plan else "nothing to do")
     return EXIT_OK
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
 
 
 def report(outcome: Outcome) -> None:
     """Tell of a sync that did something, and of what it could not do."""
     if outcome.done:
-        print(f"synced: {outcome.done} steps", file=sys.stderr)
+        print(f"synced: {_steps(outcome.done)}", file=sys.stderr)
     for path in outcome.conflicts:
         print(f"conflict copy: {path}", file=sys.stderr)
     _show("cannot be synced", outcome.blocked)

@@ -60,6 +60,33 @@ def test_two_edits_made_apart_are_both_kept(clients):
     assert "both sides" in listed[0]["rule"]
 
 
+def test_the_past_is_told_in_lines_and_comes_back_by_its_number(clients):
+    one = clients.make("past-one")
+    for text in ("first", "and second"):
+        (one / "past.md").write_text(text)
+        done = clients.once(one)
+    assert (done.returncode, done.stderr) == (0, "synced: 1 step\n")
+
+    def ask(question, *flags):
+        command = [sys.executable, "-m", "services", "sync", question, *flags]
+        folder = ["--local-path", str(one)]
+        return subprocess.run(
+            [*command, *folder], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+
+    newest, oldest = ask("history", "past.md").stdout.splitlines()
+    seq, _, kind, size, *_ = oldest.split()
+    assert (kind, size, newest.split()[2:4]) == ("Create", "5", ["Update", "10"])
+    again = [ask("restore", "past.md", "--seq", seq) for _ in range(2)]
+    assert [(done.returncode, done.stdout) for done in again] == [
+        (0, "update: past.md\n"),
+        (0, "nothing to restore: past.md is as it was then\n"),
+    ]
+    nothing = ask("history", "never.md")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert "no version of never.md is known" in nothing.stderr
+
+
 def test_a_renamed_folder_is_one_step(clients):
     one = clients.make("renamed-one")
     fill(one, 60)
