@@ -34,11 +34,12 @@ def wire_bytes() -> int:
 
 
 def family(pid: int) -> list[int]:
+    """Return a process and all below it, whichever of its threads started them (Go's: any)."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        listed = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return []
-    return [pid, *(p for child in children for p in family(int(child)))]
+    return [pid, *(p for text in listed for child in text.split() for p in family(int(child)))]
 
 
 def peak_memory(pids: list[int]) -> int:

@@ -1,5 +1,6 @@
 """The folder on the server: what is opened once for many steps, and what was seen of it."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from services.sync.content.directory import ChunkDirectory
 from services.sync.disk.folder import Folder
+from services.sync.disk.plain import PlainDirectory
 from services.sync.disk.seen import Seen, SeenTable
 from services.sync.disk.survey import Survey, _outermost
+from services.sync.rules.tree import Node
 
 FILE = Seen("h", 1, 1, 1, is_directory=False)
 PATHS = st.lists(st.sampled_from(["a", "b", "a b", "c-"]), min_size=1, max_size=4).map("/".join)
@@ -112,3 +115,18 @@ def test_a_look_at_many_files_opens_each_directory_once(folder, tmp_path):
     findings = Survey(folder, seen, chunks, lambda path: 0.0).look(paths)
     assert (findings.found, findings.is_complete) == ([], True)
     assert folder.opened == 7
+
+
+def test_a_file_that_came_unseen_to_a_new_name_is_kept_beside_it(folder, tmp_path):
+    plain = PlainDirectory(folder, SeenTable(), ChunkDirectory(str(tmp_path / "chunks")))
+    (Path(folder.root) / "a").write_bytes(b"somebody's")
+    name, descriptor = folder.create_temporary()
+    os.write(descriptor, b"ours")
+    os.close(descriptor)
+    digest = hashlib.sha256(b"ours").hexdigest()
+    node = Node("a", 4, digest, "2026-01-15T10:30:00Z", is_directory=False, version=1)
+    plain.put_file(node, None, name, lambda path: f"{path} (copy)")
+    assert (Path(folder.root) / "a").read_bytes() == b"ours"
+    assert (Path(folder.root) / "a (copy)").read_bytes() == b"somebody's"
+    assert plain.copies == ["a (copy)"]
+    assert plain.seen.paths["a"].hash == digest

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.sync.client.planning.actions import SMALL
 from services.sync.client.planning.merge import decide
 from services.sync.client.planning.model import DIRECTORY, Mode, Node
 from services.sync.client.planning.names import LONGEST_NAME, conflict_path
@@ -118,3 +119,14 @@ def test_long_names_have_copies_that_fit(path):
     copy = conflict_path("d/" + path, "client", "2026-01-15 10.30.00", lambda p: False)
     assert len(copy.removeprefix("d/").encode()) <= LONGEST_NAME
     assert "(conflict of client" in copy
+
+
+def test_small_files_travel_folder_by_folder_and_larger_ones_after_them():
+    sizes = {"b/1": SMALL, "a/2": 7, "b/3": 1, "a/large": SMALL + 2, "b/large": SMALL + 1}
+    files = {
+        path: Node(False, f"{number:064}", size)
+        for number, (path, size) in enumerate(sizes.items())
+    }
+    local = {"a": DIRECTORY, "b": DIRECTORY, **files}
+    made = plan(local, {}, {}, client="me", date="")
+    assert [a.path for a in made.transfers] == ["a/2", "b/1", "b/3", "b/large", "a/large"]
