@@ -27,8 +27,8 @@ from quantum.http.headers import Field
 from services.edge.protocols.h3.fields import (
     Encoder,
     MalformedMessage,
-    check_request,
     check_trailers,
+    read_head,
 )
 
 MAX_SETTINGS = 4096
@@ -254,16 +254,18 @@ class H3Codec:
         self, stream_id: int, stream: _Incoming, section: bytes, is_last: bool
     ) -> None:
         try:
-            fields: list[Field] = self._decoder.feed_header(stream_id, section)[1]
+            if stream.has_head:
+                trailers: list[Field] = self._decoder.feed_header(stream_id, section)[1]
+            else:
+                fields, stream.expected = read_head(self._decoder, stream_id, section)
         except (pylsqpack.DecompressionFailed, pylsqpack.StreamBlocked) as error:
             raise H3Failure(ErrorCode.QPACK_DECOMPRESSION_FAILED, "QPACK") from error
         if stream.has_head:
-            check_trailers(fields)
+            check_trailers(trailers)
             self._check_length(stream)
             stream.has_trailers = True
-            self._sink.message_ended(stream_id, fields)
+            self._sink.message_ended(stream_id, trailers)
             return
-        stream.expected = check_request(fields)
         stream.has_head = True
         if is_last:
             self._check_length(stream)

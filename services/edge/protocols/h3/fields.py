@@ -13,9 +13,13 @@ from typing import Protocol
 import pylsqpack
 
 from quantum.http.headers import Field
+from quantum.wire.h1.head import SECRET_FIELDS
 
 KNOWN_LINES = 2048
 """Encoded fields that are remembered for all connections; Date alone makes a new one each second."""
+KNOWN_HEADS = 1024
+KNOWN_HEAD_BYTES = 512
+"""Heads of requests that are remembered for all connections, and the longest: half a mebibyte, and their fields."""
 KNOWN_NAMES = 1024
 """Field names that were checked already."""
 KNOWN_NAME_BYTES = 256
@@ -81,6 +85,30 @@ class _Names(dict[bytes, bool]):
 
 
 _names = _Names()
+
+
+_heads: dict[bytes, tuple[list[Field], int | None]] = {}
+
+
+def read_head(decoder: Decoder, stream_id: int, section: bytes) -> tuple[list[Field], int | None]:
+    """Return the fields of a request's head, not to be changed, and its content-length; as ``check_request``.
+
+    Without a table a section means the same each time: a client asks with the same head again and again.
+    Heads with secrets are told apart anew each time, and so are queries, which may hold some.
+    """
+    known = _heads.get(section)
+    if known is None:
+        fields = decoder.feed_header(stream_id, section)[1]
+        known = fields, check_request(fields)
+        if len(section) <= KNOWN_HEAD_BYTES and not any(map(_is_secret, fields)):
+            if len(_heads) >= KNOWN_HEADS:
+                _heads.clear()
+            _heads[section] = known
+    return known
+
+
+def _is_secret(field: Field) -> bool:
+    return field[0] in SECRET_FIELDS or (field[0] == b":path" and b"?" in field[1])
 
 
 def check_request(fields: list[Field]) -> int | None:
