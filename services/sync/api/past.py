@@ -15,7 +15,14 @@ from services.sync.rules.changes import Plan, View
 from services.sync.rules.draft import Draft
 from services.sync.rules.operations import content_of
 from services.sync.rules.restoring import plan_restore
-from services.sync.share.history import Event, deleted_files, events, sequence_at, tree_at
+from services.sync.share.history import (
+    Dropped,
+    Event,
+    deleted_files,
+    events,
+    sequence_at,
+    tree_at,
+)
 from services.sync.share.paths import parse_path
 
 MOST_EVENTS = 1000
@@ -99,7 +106,10 @@ class Past:
             call.require_change(path)
         seq = await self._sequence(asked)
         share = self._share
-        past = await asyncio.to_thread(tree_at, share.index, seq)
+        try:
+            past = await asyncio.to_thread(tree_at, share.index, seq)
+        except Dropped:
+            raise self._beyond() from None
         lost, kept = await self._look_for(past, path, brings=not asked.dry_run)
         if asked.dry_run:
             plan = plan_restore(Draft(share.tree), past, path, lost)
@@ -139,8 +149,11 @@ class Past:
                 raise Refused(400, "time needs a time zone")
             seq = await asyncio.to_thread(sequence_at, share.index, asked.time)
         if seq > share.tree.head or seq < share.index.first() - 1:
-            raise Refused(410, "the log does not reach there", head=share.tree.head)
+            raise self._beyond()
         return seq
+
+    def _beyond(self) -> Refused:
+        return Refused(410, "the log does not reach there", head=self._share.tree.head)
 
     async def _look_for(self, past: Any, path: str, *, brings: bool) -> tuple[set[str], set[str]]:
         """Return the paths of the past whose contents are not kept any more, and the contents that are.

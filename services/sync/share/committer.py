@@ -18,8 +18,8 @@ from quantum.errors import BusUnavailable
 from quantum.tasks import TaskSet
 from services.sync.rules.operations import paths_of
 from services.sync.share.committing import Asked, Batch, Committed, Decide, Wish
-from services.sync.share.index import Logged
 from services.sync.share.log import ShareLog
+from services.sync.share.reading import Logged
 
 if TYPE_CHECKING:
     from services.sync.share.share import Share

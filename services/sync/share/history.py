@@ -7,7 +7,8 @@ from datetime import datetime
 
 from services.sync.rules.operations import content_of
 from services.sync.rules.tree import Node, ShareTree, node_of
-from services.sync.share.index import Index, Logged
+from services.sync.share.index import Index
+from services.sync.share.reading import Logged, Reader
 
 FAR = 1 << 62
 """A sequence beyond all."""
@@ -84,19 +85,24 @@ def _arrived(event: Event) -> bool:
     return event.path == to or event.path.startswith(to + "/")
 
 
+class Dropped(Exception):
+    """What is asked for lies before the oldest operation that is kept."""
+
+
 def tree_at(index: Index, seq: int) -> ShareTree:
-    """Return the tree right after ``seq``, which the log reaches. Blocks: 3 s for a million operations."""
-    tree = index.base()
-    position = tree.head
-    while position < seq:
-        batch = index.after(position, READ_AT_ONCE)
-        if not batch:
-            break
-        for logged in batch:
-            if logged.seq > seq:
-                return tree
-            tree.apply(logged.seq, logged.entry.operation)
-        position = batch[-1].seq
+    """Return the tree right after ``seq``, which the log reaches. Blocks: 3 s for a million operations.
+
+    Dropped when it does not reach so far back, or does not any more: it is trimmed at any time.
+    """
+    with index.moment() as past:
+        tree = past.base()
+        if tree.head > seq:
+            raise Dropped(f"the oldest tree is that of {tree.head}")
+        while tree.head < seq and (batch := past.after(tree.head, READ_AT_ONCE)):
+            for logged in batch:
+                if logged.seq > seq:
+                    return tree
+                tree.apply(logged.seq, logged.entry.operation)
     return tree
 
 
@@ -114,10 +120,17 @@ def sequence_at(index: Index, time: datetime) -> int:
 
 def deleted_files(index: Index, tree: ShareTree, limit: int) -> list[Event]:
     """Return files that were deleted and are not there again, newest first. Blocks."""
-    past = index.base()
+    with index.moment() as kept:
+        gone = _gone(kept)
+    found = [event for event in gone.values() if tree.get(event.path) is None]
+    return found[::-1][:limit]
+
+
+def _gone(kept: Reader) -> dict[str, Event]:
+    """Return every file that was deleted, by its path, in the order of the deletions."""
+    past = kept.base()
     gone: dict[str, Event] = {}
-    position = past.head
-    while batch := index.after(position, READ_AT_ONCE):
+    while batch := kept.after(past.head, READ_AT_ONCE):
         for logged in batch:
             before = dict.fromkeys(_freed(past, logged))
             nodes = {path: past.nodes[path] for path in before}
@@ -126,9 +139,7 @@ def deleted_files(index: Index, tree: ShareTree, limit: int) -> list[Event]:
                 if not node.is_directory and past.get(path) is None:
                     gone.pop(path, None)
                     gone[path] = Event(logged, path, node)
-        position = batch[-1].seq
-    found = [event for event in gone.values() if tree.get(event.path) is None]
-    return found[::-1][:limit]
+    return gone
 
 
 def _freed(tree: ShareTree, logged: Logged) -> list[str]:

@@ -8,14 +8,14 @@ in one transaction. Functions block for some 50 µs; those that read much belong
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from quantum.bus.subjects import ShareOperation
 from services.sync.rules.operations import paths_of
-from services.sync.rules.tree import Effect, Node, ShareTree, above
+from services.sync.rules.tree import Effect, Node, ShareTree
+from services.sync.share.reading import Logged, Reader, logged_of, node_of_row, outermost_first
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -29,18 +29,9 @@ CREATE TABLE IF NOT EXISTS base (path TEXT PRIMARY KEY, size INTEGER, hash TEXT,
 CREATE INDEX IF NOT EXISTS op_by_id ON op (op_id);
 """
 FORMAT = "1"
-HASHED_AT_ONCE = 2000
-"""Operations read at a time for their contents: a megabyte, and some 20 ms in which no other thread reads."""
 
 
-class Logged(NamedTuple):
-    """One operation of the log."""
-
-    seq: int
-    entry: ShareOperation
-
-
-class Index:
+class Index(Reader):
     """The tables. One writer; readers see what was committed."""
 
     def __init__(self, file: Path) -> None:
@@ -54,10 +45,7 @@ class Index:
             for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
                 path.unlink(missing_ok=True)
             self._write = self._open()
-        self._read = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-        self._reading = threading.Lock()
-        """A statement sees what the oldest one that is not over on its connection saw: of threads that
-        read the past at the same time one would hide from another what was just committed."""
+        super().__init__(sqlite3.connect(file, check_same_thread=False, isolation_level=None))
         self._newest = sqlite3.connect(file, check_same_thread=False)
         """For the event loop, which waits for no thread."""
         self._first = self._stored_first()
@@ -82,9 +70,9 @@ class Index:
     def load(self, tree: ShareTree) -> None:
         """Fill an empty tree."""
         rows = self._write.execute("SELECT * FROM node ORDER BY path")
-        nodes = map(_node, rows)
+        nodes = map(node_of_row, rows)
         touched = dict(self._write.execute("SELECT path, seq FROM touched"))
-        tree.load(_outermost_first(nodes), touched, int(self._meta("head") or 0))
+        tree.load(outermost_first(nodes), touched, int(self._meta("head") or 0))
 
     def reset(self, log_id: str) -> None:
         """Begin anew, as a copy of another log."""
@@ -176,37 +164,12 @@ class Index:
     def _stored_first(self) -> int:
         return int(self._meta("base") or 0) + 1
 
-    def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
-        """Return what a statement finds in what is committed now. Blocks."""
-        with self._reading:
-            return self._read.execute(statement, values).fetchall()
-
-    def base(self) -> ShareTree:
-        """Return the tree before the oldest operation that is here."""
-        tree = ShareTree()
-        rows = self._rows(
-            "SELECT (SELECT value FROM meta WHERE key = 'base'), base.* FROM (SELECT 1) LEFT JOIN base"
-        )  # one statement: both are of one moment
-        nodes = [_node(row[1:]) for row in rows if row[1] is not None]
-        tree.load(_outermost_first(nodes), {}, int(rows[0][0] or 0))
-        return tree
-
-    def hashes(self) -> set[str]:
-        """Return every content that an operation here, or the tree before them, speaks of."""
-        found = {row[0] for row in self._rows("SELECT hash FROM base")}
-        at = 0
-        while logged := self.after(at, HASHED_AT_ONCE):
-            at = logged[-1].seq
-            for body in (body for each in logged for body in each.entry.operation.values()):
-                found.add(body.get("metadata", {}).get("hash", ""))
-        return found
-
-    def after(self, seq: int, limit: int) -> list[Logged]:
-        """Return the operations after a sequence, in order."""
-        rows = self._rows(
-            "SELECT seq, entry FROM op WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
-        )
-        return _logged(rows)
+    @contextmanager
+    def moment(self) -> Iterator[Reader]:
+        """Read several things as of one moment, whatever is trimmed meanwhile. Blocks; for one thread."""
+        with closing(sqlite3.connect(self._file, isolation_level=None)) as database:
+            database.execute("BEGIN")
+            yield Reader(database)
 
     def by_ids(self, op_ids: Sequence[str]) -> list[Logged]:
         """Return the operations with these ids, the newest included. In the event loop only."""
@@ -214,31 +177,8 @@ class Index:
             return []
         marks = ",".join("?" * len(op_ids))
         query = f"SELECT seq, entry FROM op WHERE op_id IN ({marks})"  # noqa: S608 - marks alone
-        return _logged(self._newest.execute(query, op_ids).fetchall())
-
-    def of(self, path: str, before: int, limit: int) -> list[Logged]:
-        """Return operations on ``path``, and on directories above it, before a sequence, newest first."""
-        places = [path, *[d for d in above(path) if d]]
-        marks = ",".join("?" * len(places))
-        rows = self._rows(
-            f"SELECT DISTINCT op.seq, entry FROM place JOIN op ON op.seq = place.seq"  # noqa: S608
-            f" WHERE place.path IN ({marks}) AND op.seq < ? ORDER BY op.seq DESC LIMIT ?",
-            (*places, before, limit),
-        )
-        return _logged(rows)
-
-
-def _logged(rows: Iterable[tuple[int, str]]) -> list[Logged]:
-    return [Logged(seq, ShareOperation.model_validate_json(text)) for seq, text in rows]
+        return logged_of(self._newest.execute(query, op_ids).fetchall())
 
 
 def _row(node: Node) -> tuple[object, ...]:
     return (node.path, node.size, node.hash, node.modified, node.is_directory, node.version)
-
-
-def _node(row: tuple[Any, ...]) -> Node:
-    return Node(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
-
-
-def _outermost_first(nodes: Iterable[Node]) -> Iterator[Node]:
-    yield from sorted(nodes, key=lambda node: node.path.count("/"))

@@ -24,6 +24,7 @@ from services.sync.content.cutting import LARGEST
 from services.sync.content.directory import ABANDONED
 from services.sync.rules.tree import Node, ShareTree
 from services.sync.share.history import sequence_at, tree_at
+from services.sync.share.index import Index
 from services.sync.share.log import ShareLog
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Retention:
         identity, _, last = await log.state()
         if identity != share.log_id or not await share.reach(last):
             raise BusUnavailable("the log cannot be read up to its end")
-        needed = await asyncio.to_thread(share.index.hashes)
+        needed = await asyncio.to_thread(_hashes, share.index)
         return needed | {node.hash for node in list(share.tree.nodes.values())}
 
     async def _sweep_snapshots(self, current: int) -> None:
@@ -141,6 +142,11 @@ class Retention:
         if not whole or len(whole) != len(pieces):
             raise SnapshotMissing(f"{self._name}: nothing stands for the log up to {seq}")
         return await asyncio.to_thread(_decode, b"".join(whole), seq)
+
+
+def _hashes(index: Index) -> set[str]:
+    with index.moment() as kept:  # a trim moves what it drops into the tree before it
+        return kept.hashes()
 
 
 def _encode(tree: ShareTree) -> bytes:

@@ -4,9 +4,11 @@ import threading
 
 import pytest
 
-from services.sync.rules.operations import created
+from services.sync.rules.operations import created, deleted
 from services.sync.rules.tree import Node, ShareTree
+from services.sync.share import history
 from services.sync.share.index import Index
+from services.sync.share.reading import Reader
 from tests.unit.services.sync.conftest import make_entry
 
 
@@ -72,3 +74,36 @@ def test_the_tree_before_the_operations_comes_with_its_sequence(index, tmp_path)
     again = Index(tmp_path / "index.db")
     assert again.first() == 4
     again.close()
+
+
+@pytest.fixture
+def trimmed_between(index, monkeypatch):
+    """An index of five operations that is trimmed to the last one while somebody reads its past."""
+    record(index, tree := ShareTree(), 4)
+    base = Reader.base
+
+    def base_before_a_trim(self):
+        found = base(self)
+        index.trim(tree)
+        return found
+
+    monkeypatch.setattr(Reader, "base", base_before_a_trim)
+    last = ShareTree()
+    index.load(last)
+    record(index, last, 1)
+    return index, last
+
+
+def test_a_tree_of_the_past_is_whole_though_it_is_trimmed_away_meanwhile(trimmed_between):
+    index, _ = trimmed_between
+    past = history.tree_at(index, 3)
+    assert (past.head, sorted(past.nodes)) == (3, ["f1", "f2", "f3"])
+    with pytest.raises(history.Dropped):
+        history.tree_at(index, 3)
+
+
+def test_what_was_deleted_is_found_though_it_is_trimmed_away_meanwhile(trimmed_between):
+    index, tree = trimmed_between
+    entry = make_entry(deleted("f5"), op_id="gone")
+    index.record_all([(6, entry, tree.apply(6, entry.operation))])
+    assert [event.path for event in history.deleted_files(index, tree, 10)] == ["f5"]
