@@ -119,6 +119,8 @@ def _show_restored(
             print(f"{kind.lower()}: {body.get('path') or body['metadata']['path']}")
     if not operations and not missing and not args.json:
         print(f"nothing to restore: {args.path or 'the share'} is as it was then")
+    elif operations and not args.dry_run and not args.json:
+        print(f"restored on the server: {args.local_path} follows at its next sync")
     for path in missing:
         print(f"not kept any more: {path}", file=sys.stderr)
     return EXIT_BLOCKED if missing else EXIT_OK

@@ -106,26 +106,41 @@ def progress_on(stream: TextIO, *, is_verbose: bool) -> Iterator[Progress]:
     if is_verbose:
         yield Lines(stream)
     elif stream.isatty():
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )  # fmt: skip
-        from rich.progress import (
-            Progress as Bars,
-        )
-
-        with Bars(
-            TextColumn("{task.description}"), BarColumn(),
-            DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-            console=Console(file=stream), transient=True,
-        ) as bars:  # fmt: skip
+        with _make_bars(stream) as bars:
             yield Bar(bars)
     else:
         yield Silent()
+
+
+def _make_bars(stream: TextIO) -> Any:
+    """Return rich's display; what speaks of bytes is left out while none travel."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import (
+        Progress as Bars,
+    )
+
+    class WhileMoving(ProgressColumn):
+        def __init__(self, column: ProgressColumn) -> None:
+            super().__init__()
+            self._column = column
+
+        def render(self, task: Task) -> Any:
+            return self._column.render(task) if task.fields["is_moving"] else ""
+
+    return Bars(
+        TextColumn("{task.description}"), BarColumn(), WhileMoving(DownloadColumn()),
+        WhileMoving(TransferSpeedColumn()), WhileMoving(TimeRemainingColumn()),
+        console=Console(file=stream), transient=True,
+    )  # fmt: skip
 
 
 class Lines:
@@ -155,31 +170,40 @@ class Lines:
 
 
 class Bar:
-    """Shows bytes, rate and the time that is left."""
+    """Shows steps; and bytes, rate and the time that is left as soon as bytes travel."""
 
     def __init__(self, bars: Any) -> None:
         self._bars = bars
-        self._task = bars.add_task("looking", total=None)
+        self._task = bars.add_task("looking", total=None, is_moving=False)
+        self._is_moving = False
+        self._bytes = 0
 
     def planned(self, plan: Plan) -> None:
         """Begin the bar of a round."""
         transfers = [a.node for a in plan.transfers if a.kind in {Kind.UPLOAD, Kind.DOWNLOAD}]
-        total = sum(node.size for node in transfers if node is not None)
-        self._bars.reset(self._task, total=total, description=f"{len(plan.actions)} steps")
+        self._bytes = sum(node.size for node in transfers if node is not None)
+        self._is_moving = False
+        steps = len(plan.actions)
+        said = "1 step" if steps == 1 else f"{steps} steps"
+        self._bars.reset(self._task, total=steps, description=said, is_moving=False)
 
     def moved_bytes(self, count: int) -> None:
-        """Move the bar."""
+        """Move the bar, which is one of bytes from now on."""
+        if not self._is_moving:
+            self._is_moving = True
+            self._bars.reset(self._task, total=self._bytes, is_moving=True)
         self._bars.update(self._task, advance=count)
 
     def spared_bytes(self, count: int) -> None:
         """Take what need not travel out of the sum: the time that is left is that of the rest."""
-        total = self._bars.tasks[self._task].total
-        if total is not None:
-            self._bars.update(self._task, total=max(0, total - count))
+        self._bytes = max(0, self._bytes - count)
+        if self._is_moving:
+            self._bars.update(self._task, total=self._bytes)
 
     def did(self, action: Action) -> None:
-        """Show the step."""
-        self._bars.update(self._task, description=action.kind.value)
+        """Show the step; it moves the bar while no bytes do."""
+        advance = 0 if self._is_moving else 1
+        self._bars.update(self._task, description=action.kind.value, advance=advance)
 
     def failed(self, action: Action, problem: str) -> None:
         """Say it above the bar."""

@@ -79,7 +79,10 @@ def test_the_past_is_told_in_lines_and_comes_back_by_its_number(clients):
     assert (kind, size, newest.split()[2:4]) == ("Create", "5", ["Update", "10"])
     again = [ask("restore", "past.md", "--seq", seq) for _ in range(2)]
     assert [(done.returncode, done.stdout) for done in again] == [
-        (0, "update: past.md\n"),
+        (
+            0,
+            f"update: past.md\nrestored on the server: {one} follows at its next sync\n",
+        ),
         (0, "nothing to restore: past.md is as it was then\n"),
     ]
     nothing = ask("history", "never.md")
