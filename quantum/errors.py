@@ -55,3 +55,7 @@ class ClientGone(QuantumError):
 
 class BusUnavailable(QuantumError):
     """The bus did not answer in time. Callers on the data plane go on with their last state."""
+
+
+class BusFull(BusUnavailable):
+    """The bus takes no more for want of room; what it holds can be read. Somebody has to make room."""

@@ -25,7 +25,7 @@ from nats.js.errors import (
 
 from quantum.bus.api import Conflict
 from quantum.clock import Clock
-from quantum.errors import BusUnavailable, QuantumError
+from quantum.errors import BusFull, BusUnavailable, QuantumError
 from quantum.ids import PROCESS_ID
 from quantum.tasks import TaskSet
 
@@ -45,6 +45,10 @@ PING_SECONDS = 5
 """A peer that vanished without closing is noticed after three of these."""
 _WRONG_LAST = frozenset({10070, 10071, 10164})
 """JetStream's error codes for an expectation of the last message or sequence that does not hold."""
+_FULL = frozenset({10002, 10023, 10028, 10047})
+"""… for an account or a server without room: resource limits, insufficient resources, memory, storage."""
+_STORE_FAILED = 10077
+"""… for a stream that did not take a message; why is in the description."""
 
 
 class Session:
@@ -134,6 +138,8 @@ class Link:
             try:
                 return await session.run(operation)
             except (NoStreamResponseError, ServiceUnavailableError, NotFoundError) as error:
+                if _is_full(error):
+                    raise BusFull(str(error)) from error
                 session.ensured.clear()  # a server that has just started, or a stream someone deleted
                 if self._clock.monotonic() > deadline:
                     raise BusUnavailable(str(error)) from error
@@ -141,6 +147,8 @@ class Link:
             except APIError as error:
                 if error.err_code in _WRONG_LAST:
                     raise Conflict(str(error.description)) from error
+                if _is_full(error):
+                    raise BusFull(str(error)) from error
                 raise BusUnavailable(str(error)) from error
             except MaxPayloadError as error:
                 raise QuantumError("the value is larger than the bus carries") from error
@@ -252,6 +260,15 @@ class Link:
 
     def _places(self) -> list[str]:
         return [urlsplit(server).netloc.rpartition("@")[2] or server for server in self._servers]
+
+
+def _is_full(error: NatsError) -> bool:
+    """Whether the server refuses for want of room: waiting does not help."""
+    if not isinstance(error, APIError):
+        return False
+    if error.err_code == _STORE_FAILED:
+        return "exceeded" in str(error.description)  # maximum bytes, messages or consumers
+    return error.err_code in _FULL
 
 
 async def _close(client: Client) -> None:

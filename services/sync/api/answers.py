@@ -6,7 +6,7 @@ import errno
 import json
 from typing import Any
 
-from quantum.errors import BusUnavailable
+from quantum.errors import BusFull, BusUnavailable
 from quantum.http.headers import Field, Headers
 from quantum.http.message import Response
 from services.sync.access.limits import NeedsConfirmation, TooFast
@@ -78,6 +78,9 @@ def refused(error: Exception) -> Refused:
             return Refused(429, str(error), (b"retry-after", seconds))
         case TokenRefused():
             return Refused(401, str(error), (b"www-authenticate", b"Bearer"))
+        case BusFull():
+            said = "NATS has no room for it: raise its max_file_store or the stream's max_bytes"
+            return Refused(507, said)
         case _:
             said = "the log cannot be reached; what was asked may have been done: ask again"
             return Refused(503, said, (b"retry-after", b"1"))
