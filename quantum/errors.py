@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+
+_REMEDIES = {
+    errno.ENOENT: "check the path; a relative one starts at the working directory",
+    errno.EACCES: "give the user this program runs as the right to it, or choose another path",
+    errno.EROFS: "choose a path that can be written",
+    errno.ENOTDIR: "a part of the path is no folder",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENOSPC: "make room on that disk, or choose another path",
+    errno.EDQUOT: "make room on that disk, or choose another path",
+    errno.EMFILE: "raise the limit of open files (ulimit -n, LimitNOFILE)",
+}
+"""What to do about what an operating system says about files, for people who do not know errno."""
+
 
 class QuantumError(Exception):
     """The root of every error this program raises on purpose."""
@@ -24,6 +38,23 @@ class ConfigError(QuantumError):
     def __str__(self) -> str:
         place = f"{self.path}: " if self.path else ""
         return f"{place}{self.problem}{f' ({self.remedy})' if self.remedy else ''}"
+
+
+def explained(error: Exception, place: str = "") -> tuple[str, str]:
+    """Return in words what is wrong, and what to do about it ("" when only the reader can know).
+
+    An error about files is told by its file, or by ``place`` when it names none (a full disk).
+    """
+    if not isinstance(error, OSError) or error.errno not in _REMEDIES or not error.strerror:
+        return str(error) or type(error).__name__, ""
+    where = error.filename or place
+    return f"{where}: {error.strerror}" if where else error.strerror, _REMEDIES[error.errno]
+
+
+def unusable(path: str, error: Exception) -> ConfigError:
+    """Return the refusal of the value at the JSON ``path`` that could not be made work."""
+    problem, remedy = explained(error)
+    return ConfigError(path, f"cannot be used: {problem}", remedy)
 
 
 class HttpError(QuantumError):

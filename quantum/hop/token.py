@@ -19,6 +19,7 @@ KEY = "hop"
 TOKEN_BYTES = 32
 """256 bits: beyond guessing."""
 RETRY_SECONDS = 1.0
+_REMEDY = "start NATS, or give its address with --nats; waiting until it answers"
 
 
 async def obtain_token(
@@ -29,6 +30,7 @@ async def obtain_token(
     While the bus is away the copy on disk (0600) serves. Without a copy either, wait for the bus:
     no process of the deployment would accept a token of our own.
     """
+    is_told = False
     while True:
         try:
             token = await _shared_token(bus)
@@ -36,7 +38,9 @@ async def obtain_token(
             known = _read(copy)
             if known is not None:
                 return known
-            log.warning("hop_token_awaited", reason=str(error))
+            if not is_told:
+                log.warning("hop_token_awaited", reason=str(error), remedy=_REMEDY)
+                is_told = True
             await clock.sleep(RETRY_SECONDS)
         else:
             _write(copy, token)

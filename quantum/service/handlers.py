@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from quantum.errors import ConfigError
+from quantum.errors import unusable
 from quantum.http.handler import Handler
 from quantum.modules.config import ModuleConfig
 from quantum.modules.lifetime import Lifetime, Provision
@@ -103,7 +103,7 @@ class HandlerRoom:
             handler = module.spec.load_implementation()(module.config, provision)
         except OSError as error:
             self._tasks.start(lifetime.aclose(), "undo")
-            raise ConfigError(module.path, f"cannot be used: {error}") from error
+            raise unusable(module.path, error) from error
         except BaseException:
             self._tasks.start(lifetime.aclose(), "undo")
             raise

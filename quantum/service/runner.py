@@ -17,7 +17,7 @@ import uvloop
 
 from quantum.bus.nats import NatsBus
 from quantum.clock import SystemClock
-from quantum.errors import QuantumError
+from quantum.errors import QuantumError, explained
 from quantum.hop.start import OpenHop, open_hop
 from quantum.ids import PROCESS_ID
 from quantum.modules.spec import load
@@ -119,7 +119,7 @@ class Process:
             make_private_dir(self._options.data_dir)
             lock.acquire()
         except (QuantumError, OSError) as error:
-            self._log.error("start_failed", error=str(error))
+            self._tell_failed_start(error)
             return EXIT_FAILED
         signals.install()
         try:
@@ -128,7 +128,7 @@ class Process:
                 await self._stop_wanted.wait()
                 await self._stop()
         except OSError as error:
-            self._log.error("start_failed", error=str(error))
+            self._tell_failed_start(error)
             return EXIT_FAILED
         finally:
             signals.remove()
@@ -161,7 +161,7 @@ class Process:
             revision = await self._start()
         except (QuantumError, OSError, ValueError) as error:
             self._failure = error
-            self._log.error("start_failed", error=str(error))
+            self._tell_failed_start(error)
             self._stop_wanted.set()
             return
         self._status.phase = State.RUNNING
@@ -176,6 +176,10 @@ class Process:
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS)
         self._tasks.start(keep_trim(self._clock), "trim")
+
+    def _tell_failed_start(self, error: Exception) -> None:
+        problem, remedy = explained(error, f"the data directory {self._options.data_dir}")
+        self._log.error("start_failed", error=f"{problem} ({remedy})" if remedy else problem)
 
     async def _start(self) -> Revision:
         options = self._options
@@ -231,7 +235,11 @@ class Process:
         self._status.bus_connected = lambda: bus.is_connected
         bus.start()
         if not await bus.wait_connected(BUS_SECONDS):
-            self._log.warning("start_without_bus")
+            self._log.warning(
+                "start_without_bus",
+                nats=bus.places,
+                remedy="is NATS running there, and is --nats its address? It is used once it answers",
+            )
         return bus
 
     async def _start_room(self, room: str, reference: str, bus: NatsBus, hop: OpenHop) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from quantum.errors import ConfigError
+from quantum.errors import unusable
 from services.certs.config import Automate, LoadFiles, LoadFolders, LoadPem, LoadStorage
 from services.certs.keeping.storage import Storage
 from services.certs.material import Material
@@ -158,7 +158,7 @@ class LoadedCertificates:
                 self._stamps[index] = source.stamp()
                 self._found[index] = source.read()
             except (ValueError, OSError) as error:
-                raise ConfigError(source.path, f"cannot be used: {error}") from error
+                raise unusable(source.path, error) from error
 
     def refresh(self, log: structlog.stdlib.BoundLogger) -> list[Material]:
         """Read again what changed; return it. What cannot be read is logged once and stays as it was."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, unusable
 from quantum.modules.config import ModuleConfig
 from services.certs.config import (
     AcmeIssuerConfig,
@@ -102,7 +102,7 @@ class Plans:
         try:
             issuer: Issuer = module.spec.load_implementation()(module.config, self._surroundings)
         except (ValueError, OSError) as error:
-            raise ConfigError(module.path, f"cannot be used: {error}") from error
+            raise unusable(module.path, error) from error
         return issuer
 
 

@@ -42,6 +42,24 @@ def variable(flag: str) -> str:
     return "QUANTUM_" + flag.lstrip("-").replace("-", "_").upper()
 
 
+class Once(argparse.Action):
+    """A flag that may be given once: the last of two would win in silence."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value, or refuse the second."""
+        mark = f"_{self.dest}_given"
+        if hasattr(namespace, mark):
+            parser.error(f"argument {'/'.join(self.option_strings)}: given twice, and one is taken")
+        setattr(namespace, mark, True)
+        setattr(namespace, self.dest, values)
+
+
 def add_flag(parser: argparse.ArgumentParser, *names: str, help: str, **settings: Any) -> None:
     """Add a flag with a value; its last name gives the environment variable."""
     name = variable(names[-1])
@@ -63,7 +81,7 @@ def add_switch(parser: argparse.ArgumentParser, *names: str, help: str) -> None:
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--config`` and ``--adapter``."""
     add_flag(
-        parser, "-c", "--config", metavar="FILE", type=Path,
+        parser, "-c", "--config", metavar="FILE", type=Path, action=Once,
         help=f'the configuration; "-" is standard input; default: ./{DEFAULT_CONFIG} or '
         f"./{DEFAULT_CADDYFILE}, whichever is present",
     )  # fmt: skip

@@ -28,6 +28,7 @@ from services.cli.version import version
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 ALL = "all"
+NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 MAX_WORKERS = 256
 """More is a typing error: a worker is meant for a core."""
 ACTIVE = Path("config") / "active.json"
@@ -89,7 +90,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _add_network_flags(parser: argparse.ArgumentParser) -> None:
     add_flag(
-        parser, "--nats", metavar="URL",
+        parser, "--nats", metavar="URL", type=nats_servers,
         help="the NATS server(s), comma separated; default: an embedded one",
     )  # fmt: skip
     add_flag(parser, "--nats-token-file", metavar="FILE", type=Path, help="the token NATS asks for")
@@ -205,6 +206,16 @@ def workers(text: str) -> int:
 def ops_address(text: str) -> str:
     """Read the value of ``--ops``; "" is none."""
     return "" if text in {"", "off"} else address(text)
+
+
+def nats_servers(text: str) -> str:
+    """Check the value of ``--nats``: addresses that NATS can have."""
+    for server in text.split(","):
+        scheme, is_url, _ = server.strip().partition("://")
+        if is_url and scheme not in NATS_SCHEMES:
+            known = ", ".join(f"{name}://" for name in NATS_SCHEMES)
+            raise argparse.ArgumentTypeError(f"{server!r} is no address of NATS: one of {known}")
+    return text
 
 
 def default_data_dir() -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from quantum.connection.h2 import WRITE_BYTES
-from quantum.errors import ConfigError, HttpError
+from quantum.errors import ConfigError, HttpError, unusable
 from quantum.http.failure import response_of
 from quantum.http.forwarding import ClientAddress
 from quantum.http.handler import Next
@@ -120,7 +120,7 @@ class SiteBuilder:
         try:
             return provision.instantiate(module)
         except (OSError, ValueError) as error:
-            raise ConfigError(module.path, f"cannot be used: {error}") from error
+            raise unusable(module.path, error) from error
 
     def _ended(self, name: str, server: Server, app: HttpApp) -> Callable[[Exchange], None] | None:
         listeners: list[Callable[[Exchange], None]] = []

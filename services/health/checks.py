@@ -9,7 +9,7 @@ from typing import Any
 
 from quantum.bus.subjects import key_of
 from quantum.config.units import NetworkAddress
-from quantum.errors import ConfigError
+from quantum.errors import unusable
 from quantum.modules.config import ModuleConfig
 from quantum.net.client_tls import PeerTrust, make_client_context
 from quantum.service.api import Revision
@@ -114,6 +114,6 @@ def _contexts(
     try:
         plain, h2 = make_client_context(tls, trust), make_client_context(tls, trust)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{module.path}.transport.tls", f"cannot be used: {error}") from error
+        raise unusable(f"{module.path}.transport.tls", error) from error
     h2.set_alpn_protocols(["h2"])
     return plain, h2

@@ -77,6 +77,11 @@ class NatsBus:
         """Whether NATS can be reached now."""
         return self._link.session is not None
 
+    @property
+    def places(self) -> list[str]:
+        """Where NATS is looked for, without credentials."""
+        return self._link.places
+
     async def publish(self, subject: Subject[P], payload: P) -> None:
         """Send a fact; dropped and counted while NATS is away."""
         session = self._link.session

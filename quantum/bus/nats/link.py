@@ -166,7 +166,7 @@ class Link:
                     return await self.wait_session()
             except TimeoutError:
                 pass
-        raise BusUnavailable("the bus is away")
+        raise BusUnavailable(f"NATS does not answer at {', '.join(self.places)}")
 
     def patience(self) -> float:
         """Return for how many seconds it is worth waiting for a session that is not there."""
@@ -190,7 +190,7 @@ class Link:
                 session = await self._connect()
             except (NatsError, OSError, TimeoutError, ValueError) as error:
                 if not is_told:
-                    _log.warning("bus_unreachable", servers=self._places(), error=_text(error))
+                    _log.warning("bus_unreachable", servers=self.places, error=_text(error))
                     is_told = True
                 await asyncio.sleep(backoff * self._random.uniform(0.5, 1.0))
                 backoff = min(backoff * 2, LAST_BACKOFF)
@@ -256,9 +256,11 @@ class Link:
         self._arrived.clear()
         self._away_since = self._clock.monotonic()
         self.on_change(False)
-        _log.warning("bus_lost", servers=self._places(), error=_text(session.client.last_error))
+        _log.warning("bus_lost", servers=self.places, error=_text(session.client.last_error))
 
-    def _places(self) -> list[str]:
+    @property
+    def places(self) -> list[str]:
+        """Where NATS is looked for, without credentials."""
         return [urlsplit(server).netloc.rpartition("@")[2] or server for server in self._servers]
 
 

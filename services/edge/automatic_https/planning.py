@@ -3,8 +3,8 @@
 Pure: a configuration in, a plan out. Source: Caddy's automatic HTTPS. A server takes part unless it
 says ``disable`` or listens on the HTTP port alone. It speaks TLS when it has connection policies,
 names in host matchers of its own routes, or listens on the HTTPS port alone; on every listener
-except those on the HTTP port. Its names are redirected from the HTTP port: on a server that listens there
-already, behind the routes for particular hosts, else on a listener made for it.
+except those on the HTTP port. Its names are redirected from the HTTP port: on the servers that listen there
+already, behind their routes for particular hosts, else on a listener made for it.
 """
 
 from __future__ import annotations
@@ -68,15 +68,14 @@ def plan(app: HttpApp) -> Plan:
     listeners: dict[NetworkAddress, tuple[Redirect, ...]] = {}
     for address, ports in _without_covered(wanted).items():
         redirects = _redirects(app, ports)
-        key_there = next((k for k, s in app.servers.items() if _listens_on(s, address)), None)
-        if key_there is None:
+        there = [key for key, server in app.servers.items() if _listens_on(server, address)]
+        if not there:
             listeners[address] = redirects
-        else:
-            there = plans[key_there]
-            plans[key_there] = replace(
-                there,
-                redirects=there.redirects + redirects,
-                position=behind_hosts(app.servers[key_there].routes),
+        for key in there:
+            plans[key] = replace(
+                plans[key],
+                redirects=plans[key].redirects + redirects,
+                position=behind_hosts(app.servers[key].routes),
             )
     return Plan(plans, listeners)
 
@@ -198,9 +197,10 @@ def _redirects(app: HttpApp, ports: dict[str, int]) -> tuple[Redirect, ...]:
 
 
 def _listens_on(server: Server, address: NetworkAddress) -> bool:
+    """Whether the server has the port: the system refuses a listener on all addresses beside its own."""
     return any(
         _is_tcp(own)
         and own.start_port <= address.port <= own.end_port
-        and own.host in {"", address.host}
+        and (own.host == address.host or "" in {own.host, address.host})
         for own in server.listen
     )

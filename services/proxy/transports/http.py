@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from quantum.config.units import NetworkAddress
 from quantum.connection.h2_client import H2Client
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, unusable
 from quantum.http.message import Response
 from quantum.modules.lifetime import Provision
 from quantum.net.client_tls import PeerTrust
@@ -339,7 +339,7 @@ def _quic_dialler(
         shared = client_configuration(config.tls, trust, config.keep_alive.idle_timeout)
         return QuicDialler(shared, dialling, max_head_bytes)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
+        raise unusable(f"{path}.tls", error) from error
 
 
 def _forward_proxy(config: HttpTransportConfig, path: str) -> ForwardProxy | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from quantum.config.units import NetworkAddress
-from quantum.errors import ConfigError
+from quantum.errors import unusable
 from quantum.http.message import Request
 from quantum.http.placeholders import compile_template, constant
 from quantum.net.client_tls import PeerTrust, make_client_context
@@ -61,6 +61,6 @@ def _context(
     try:
         context = make_client_context(config, trust)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigError(f"{path}.tls", f"cannot be used: {error}") from error
+        raise unusable(f"{path}.tls", error) from error
     context.set_alpn_protocols(protocols)
     return context

@@ -298,3 +298,17 @@ def test_list_modules_knows_what_is_built(capsys):
 def test_the_version_is_that_of_the_distribution(capsys):
     assert main(["version"]) == 0
     assert capsys.readouterr().out.startswith("quantum ")
+
+
+def test_a_second_configuration_is_refused_and_not_silently_taken_instead(capsys, simple):
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", "-c", "other.json", "-c", str(simple)])
+    assert ended.value.code == 64
+    assert "--config: given twice" in capsys.readouterr().err
+
+
+def test_an_address_that_no_nats_server_has_is_refused_with_those_it_may_have(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--nats", "nats://a:4222,http://b"])
+    assert ended.value.code == 64
+    assert "'http://b' is no address of NATS: one of nats://, tls://" in capsys.readouterr().err

@@ -49,6 +49,26 @@ def test_names_of_top_level_routes_get_certificates_and_redirects():
     }
 
 
+def test_a_server_on_one_address_of_the_http_port_redirects_instead_of_a_listener_on_all():
+    result = plan(app({
+        "plain": server(site(), listen=["127.0.0.1:80"]),
+        "other": server(site(), listen=["127.0.0.2:80"]),
+        "secure": server(site("a.example")),
+    }))  # fmt: skip
+    assert result.listeners == {}
+    assert result.servers["plain"].redirects == (Redirect(("a.example",)),)
+    assert result.servers["other"].redirects == (Redirect(("a.example",)),)
+
+
+def test_a_server_on_another_address_of_the_http_port_leaves_redirects_to_their_listener():
+    result = plan(app({
+        "plain": server(site(), listen=["127.0.0.1:80"]),
+        "secure": server(site("a.example"), listen=["10.0.0.1:443"]),
+    }))  # fmt: skip
+    assert result.servers["plain"].redirects == ()
+    assert list(result.listeners) == [listening("10.0.0.1:80")]
+
+
 def test_one_listener_redirects_for_a_server_on_one_address_and_one_on_all():
     result = plan(app({
         "a": server(site("a.example"), listen=["127.0.0.1:443"]),
