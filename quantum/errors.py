@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import ssl
 
 _REMEDIES = {
     errno.ENOENT: "check the path; a relative one starts at the working directory",
@@ -40,15 +42,23 @@ class ConfigError(QuantumError):
         return f"{place}{self.problem}{f' ({self.remedy})' if self.remedy else ''}"
 
 
+def in_words(error: Exception) -> str:
+    """Return what is wrong without the number of the error; asyncio's and uvloop's texts become the same."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
+        # Below zero are the resolver's, which only it can name.
+        return os.strerror(error.errno) if error.errno > 0 else error.strerror or str(error)
+    return str(error) or type(error).__name__
+
+
 def explained(error: Exception, place: str = "") -> tuple[str, str]:
     """Return in words what is wrong, and what to do about it ("" when only the reader can know).
 
     An error about files is told by its file, or by ``place`` when it names none (a full disk).
     """
-    if not isinstance(error, OSError) or error.errno not in _REMEDIES or not error.strerror:
-        return str(error) or type(error).__name__, ""
+    if not isinstance(error, OSError) or error.errno not in _REMEDIES:
+        return in_words(error), ""
     where = error.filename or place
-    return f"{where}: {error.strerror}" if where else error.strerror, _REMEDIES[error.errno]
+    return f"{where}: {in_words(error)}" if where else in_words(error), _REMEDIES[error.errno]
 
 
 def unusable(path: str, error: Exception) -> ConfigError:

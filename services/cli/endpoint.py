@@ -6,6 +6,7 @@ import http.client
 import socket
 
 from quantum.config.units import NetworkAddress
+from quantum.errors import in_words
 
 EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})
 
@@ -48,6 +49,6 @@ def call(
         response = connection.getresponse()
         return response.status, response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        raise EndpointError(f"{address}: {error or type(error).__name__}") from error
+        raise EndpointError(f"{address}: {in_words(error)}") from error
     finally:
         connection.close()

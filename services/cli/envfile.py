@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, in_words
 
 NAME = re.compile(r"(?:export\s+)?([^\s=#\"']+)\s*=")
 COMMENT = re.compile(r"\s#.*")
@@ -16,7 +16,7 @@ def parse_envfile(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("", f"--envfile {path}: {error}", "check the path") from error
+        raise ConfigError("", f"--envfile {path}: {in_words(error)}", "check the path") from error
     found: dict[str, str] = {}
     rest = list(enumerate(lines, 1))
     while rest:

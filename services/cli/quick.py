@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, in_words
 from quantum.service.options import RunOptions
 from services import catalog
 from services.cli.flags import add_flag
@@ -100,4 +100,4 @@ def free_port(host: str) -> int:
             probe.bind(place)
             return int(probe.getsockname()[1])
     except OSError as error:
-        raise ConfigError("", f"no port of {host!r} can be had: {error}") from error
+        raise ConfigError("", f"no port of {host!r} can be had: {in_words(error)}") from error

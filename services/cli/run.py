@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, in_words
 from quantum.service.options import DEFAULT_GRACE, DEFAULT_OPS, RunOptions
 from services import catalog
 from services.cli.demo import Demo
@@ -235,7 +235,9 @@ def _read_token(path: Path | None) -> str | None:
     try:
         token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("", f"--nats-token-file {path}: {error}", "check the path") from error
+        raise ConfigError(
+            "", f"--nats-token-file {path}: {in_words(error)}", "check the path"
+        ) from error
     if not token:
         raise ConfigError("", f"--nats-token-file {path} is empty", "write the token into it")
     return token

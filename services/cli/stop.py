@@ -45,11 +45,13 @@ def post(admin: str, path: str, body: bytes | None, fields: dict[str, str]) -> i
     try:
         status, answer = call(admin, "POST", path, body, fields, timeout=60.0)
     except EndpointError as error:
-        print(f"quantum: no admin API: {error} (is it disabled? try --address)", file=sys.stderr)
+        remedy = "is the process running, and its admin API not disabled? try --address"
+        print(f"quantum: no admin API: {error} ({remedy})", file=sys.stderr)
         return EXIT_FAILED
     if 200 <= status < 300:
         return EXIT_OK
-    print(f"quantum: refused: {_reason(answer) or status}", file=sys.stderr)
+    reason = _reason(answer) or f"{status} (is {admin} an admin API? try --address)"
+    print(f"quantum: refused: {reason}", file=sys.stderr)
     return EXIT_FAILED
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quantum.config.units import Secret
-from quantum.errors import ConfigError, HttpError
+from quantum.errors import ConfigError, HttpError, unusable
 from quantum.http.handler import Handler
 from quantum.http.headers import Headers
 from quantum.http.message import Request, Response
@@ -37,7 +37,7 @@ class FileSync:
         opened = shares.open(config)
         provision.on_cleanup(opened.aclose)
         self._config = config
-        self._key = _key(config)
+        self._key = _key(config, provision.path)
         self._share: Share = opened.share
         self._hub: Hub = opened.hub
         self._page = Page()
@@ -114,16 +114,18 @@ class FileSync:
             raise HttpError(503, "too many clients at this address", ((b"retry-after", b"10"),))
 
 
-def _key(config: FileSyncConfig) -> Secret | None:
+def _key(config: FileSyncConfig, path: str) -> Secret | None:
     """Return the key of tokens; ConfigError when its file cannot be used."""
     if not config.token_key_file:
         return config.token_key
     try:
         text = Path(config.token_key_file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("token_key_file", f"{config.token_key_file}: {error}") from None
+        raise unusable(f"{path}.token_key_file", error) from None
     if len(text) < SHORTEST_KEY:
-        raise ConfigError("token_key_file", f"the key has fewer than {SHORTEST_KEY} characters")
+        raise ConfigError(
+            f"{path}.token_key_file", f"the key has fewer than {SHORTEST_KEY} characters"
+        )
     return Secret(text)
 
 

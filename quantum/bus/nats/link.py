@@ -25,7 +25,7 @@ from nats.js.errors import (
 
 from quantum.bus.api import Conflict
 from quantum.clock import Clock
-from quantum.errors import BusFull, BusUnavailable, QuantumError
+from quantum.errors import BusFull, BusUnavailable, QuantumError, in_words
 from quantum.ids import PROCESS_ID
 from quantum.tasks import TaskSet
 
@@ -281,4 +281,4 @@ async def _close(client: Client) -> None:
 
 
 def _text(error: Exception | None) -> str:
-    return "" if error is None else str(error) or type(error).__name__
+    return "" if error is None else in_words(error)

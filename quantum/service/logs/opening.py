@@ -12,7 +12,7 @@ from quantum.config.logs.section import (
     NetWriter,
     Sampling,
 )
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, in_words
 from quantum.service.api import Revision
 from quantum.service.logs.encoders import compile_encoder
 from quantum.service.logs.network import SocketWriter
@@ -112,7 +112,7 @@ def _writer(name: str, config: LogConfig) -> tuple[Writer, bool]:
         what = "opened" if isinstance(given, FileWriter) else "reached"
         remedy = "" if isinstance(given, FileWriter) else '"soft_start": true starts without it'
         path = f"logging.logs.{name}.writer.{field}"
-        raise ConfigError(path, f"cannot be {what}: {error}", remedy) from None
+        raise ConfigError(path, f"cannot be {what}: {in_words(error)}", remedy) from None
     return stream_writer(given.output if given is not None else "stderr")
 
 

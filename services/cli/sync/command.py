@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quantum.errors import ConfigError
+from quantum.errors import ConfigError, in_words
 from services.cli.flags import EXIT_OK, Help, Parser, add_flag, refuse
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _print_token(args: argparse.Namespace) -> int:
     try:
         key = sys.stdin.read() if str(path) == "-" else path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("", f"--key-file {path}: {error}", "check the path") from error
+        raise ConfigError("", f"--key-file {path}: {in_words(error)}", "check the path") from error
     print(token_of(args, key, SystemClock().now()))
     return EXIT_OK
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from quantum.errors import in_words
 from quantum.tasks import TaskSet
 from services.proxy.transports.connection import Connection
 from services.proxy.transports.failure import Stage, UpstreamFailed
@@ -165,7 +164,7 @@ class ConnectionPool:
         except TimeoutError:
             return UpstreamFailed(Stage.DIAL, "timeout dialing", 504)
         except OSError as error:
-            return UpstreamFailed(Stage.DIAL, f"dialing: {what_happened(error)}")
+            return UpstreamFailed(Stage.DIAL, f"dialing: {in_words(error)}")
         finally:
             self._dialing -= 1
             self._wake()
@@ -226,10 +225,3 @@ class ConnectionPool:
             self._idle.popleft().close()
         if len(self._idle) > self._max_idle:
             self._trim = self._loop.call_later(SURPLUS_SECONDS, self._close_surplus)
-
-
-def what_happened(error: OSError) -> str:
-    """Return the system's words; the messages of asyncio and uvloop differ."""
-    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
-        return os.strerror(error.errno)
-    return str(error) or type(error).__name__

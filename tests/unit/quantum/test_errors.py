@@ -1,9 +1,10 @@
 """What an operating system says about files, in words for people."""
 
 import errno
+import socket
 import ssl
 
-from quantum.errors import explained, unusable
+from quantum.errors import explained, in_words, unusable
 
 
 def test_a_missing_file_is_told_by_its_path_and_a_remedy():
@@ -26,3 +27,12 @@ def test_an_error_that_says_it_all_is_left_as_it_is():
     assert explained(ValueError("a key is missing")) == ("a key is missing", "")
     assert explained(TimeoutError()) == ("TimeoutError", "")
     assert explained(ssl.SSLError(1, "[SSL] PEM lib"))[0].endswith("PEM lib")
+
+
+def test_an_error_is_told_without_its_number_in_the_systems_own_words():
+    assert in_words(
+        ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)")
+    ) == ("Connection refused")
+    assert in_words(socket.gaierror(socket.EAI_NONAME, "Name or service not known")) == (
+        "Name or service not known"
+    )

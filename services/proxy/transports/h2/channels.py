@@ -12,12 +12,13 @@ from typing import Protocol
 
 from quantum.connection.h2_client import OnInformational, RequestFailed
 from quantum.connection.h2_tunnel import H2Tunnel, TunnelStream
+from quantum.errors import in_words
 from quantum.http.body import AnyBody
 from quantum.tasks import TaskSet
 from quantum.wire.h2 import Fields
 from services.proxy.transports.connection import Connection
 from services.proxy.transports.failure import Stage, UpstreamFailed
-from services.proxy.transports.pool import ConnectionPool, what_happened
+from services.proxy.transports.pool import ConnectionPool
 
 
 class Answer(Protocol):
@@ -166,7 +167,7 @@ class Channels:
         except TimeoutError:
             return UpstreamFailed(Stage.DIAL, "timeout dialing", 504)
         except (OSError, RequestFailed) as error:
-            what = what_happened(error) if isinstance(error, OSError) else str(error)
+            what = in_words(error)
             return UpstreamFailed(Stage.DIAL, f"dialing: {what}")
         finally:
             self._dialling = None
