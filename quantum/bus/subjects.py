@@ -184,11 +184,16 @@ class CertificateWanted(Payload):
 
 
 class ChallengeOpened(Payload):
-    """An ACME authority will ask for ``token`` at ``name`` on the HTTP port (RFC 8555 §8.3)."""
+    """An ACME authority will ask for ``name``: for ``token`` by HTTP (RFC 8555 §8.3), or by TLS (RFC 8737).
+
+    ``kind``: ``http-01`` or ``tls-alpn-01``. After ``until`` it is not answered, whatever was heard.
+    """
 
     token: str
     key_authorization: str
     name: str
+    kind: str = "http-01"
+    until: datetime | None = None
 
 
 class FileMetadata(Payload):
@@ -238,7 +243,10 @@ UPSTREAM_SETS = Bucket(
 )
 CERTIFICATES = Bucket("quantum_certificates", CertificateReady, "Which certificates exist")
 CHALLENGES = Bucket(
-    "quantum_challenges", ChallengeOpened, "Open ACME HTTP-01 challenges, by token", ttl=3600.0
+    "quantum_challenges",
+    ChallengeOpened,
+    "Open ACME challenges that edge answers, by token",
+    ttl=3600.0,
 )
 REVISIONS = Bucket(
     "quantum_revisions", ConfigRevision, "Configurations that were in force, by revision"

@@ -1,4 +1,4 @@
-"""The server name a TLS client asks for, read before the handshake begins (RFC 8446 §4.1.2, RFC 6066 §3).
+"""What a TLS client asks for, its server name above all, read before the handshake begins (RFC 8446 §4.1.2, RFC 6066 §3).
 
 Knowing it first lets a certificate be fetched while the client waits, and every setting be chosen by
 name. Whatever looks wrong is left to OpenSSL, which knows the right alert for it.
@@ -14,18 +14,24 @@ MAX_HELLO = 64 * 1024
 MAX_RECORD = 16 * 1024
 """The longest plain record (RFC 8446 §5.1)."""
 
-_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
+ACME_PROTOCOL = "acme-tls/1"
+"""What an ACME authority speaks that proves a name by TLS (RFC 8737 §6.2)."""
+
+_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME, _ALPN = 22, 1, 0, 16
+_ACME_ALONE = b"\x00\x0b\x0a" + ACME_PROTOCOL.encode()
+"""The list of protocols of such a hello: this one and no other (RFC 8737 §3)."""
 
 
 @dataclass(frozen=True)
 class ClientHello:
     """What was learnt; ``server_name`` is "" when none was sent, or when the hello makes no sense.
 
-    ``remote_ip`` is whoever sent it, "" where that is not known.
+    ``remote_ip`` is whoever sent it, "" where that is not known. ``is_acme``: an authority asks for a proof.
     """
 
     server_name: str = ""
     remote_ip: str = ""
+    is_acme: bool = False
 
 
 def read_client_hello(data: bytes, remote_ip: str = "") -> ClientHello | None:
@@ -34,7 +40,7 @@ def read_client_hello(data: bytes, remote_ip: str = "") -> ClientHello | None:
         hello = _join_records(data)
         if hello is None:
             return None if len(data) < MAX_HELLO else ClientHello("", remote_ip)
-        return ClientHello(_server_name(hello), remote_ip)
+        return _read(hello, remote_ip)
     except (IndexError, ValueError):
         return ClientHello("", remote_ip)
 
@@ -62,7 +68,8 @@ def _join_records(data: bytes) -> bytes | None:
             return None
 
 
-def _server_name(hello: bytes) -> str:
+def _read(hello: bytes, remote_ip: str) -> ClientHello:
+    name, is_acme = "", False
     position = 2 + 32  # version, random
     position += 1 + hello[position]  # session id
     position += 2 + int.from_bytes(hello[position : position + 2], "big")  # cipher suites
@@ -73,9 +80,11 @@ def _server_name(hello: bytes) -> str:
         kind = int.from_bytes(hello[position : position + 2], "big")
         size = int.from_bytes(hello[position + 2 : position + 4], "big")
         if kind == _SERVER_NAME:
-            return _first_name(hello[position + 4 : position + 4 + size])
+            name = name or _first_name(hello[position + 4 : position + 4 + size])
+        elif kind == _ALPN:
+            is_acme = hello[position + 4 : position + 4 + size] == _ACME_ALONE
         position += 4 + size
-    return ""
+    return ClientHello(name, remote_ip, is_acme)
 
 
 def _first_name(extension: bytes) -> str:

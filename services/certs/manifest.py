@@ -53,7 +53,7 @@ MANIFEST = Manifest(
             room="certs",
             config=_CONFIG + "AcmeIssuerConfig",
             implementation="services.certs.issuers.acme:AcmeIssuer",
-            summary="Certificates from an ACME authority (HTTP-01, DNS-01)",
+            summary="Certificates from an ACME authority (HTTP-01, TLS-ALPN-01, DNS-01)",
         ),
         ModuleSpec(
             id="tls.issuance.zerossl",

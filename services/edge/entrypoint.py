@@ -27,6 +27,7 @@ from services.edge.protocols.h3.listener import (
 )
 from services.edge.protocols.host import HttpConnection, Site
 from services.edge.tls.handshake import ChooseContext, TlsConnection, facts_of
+from services.edge.tls.proving import FindProof
 
 POLL_SECONDS = 0.05
 """How often a drain looks whether all connections are gone."""
@@ -40,6 +41,7 @@ class Surroundings:
     stamps: Stamps
     admission: Admission
     tasks: TaskSet
+    proofs: FindProof
     deadlines: Deadlines = field(init=False)
     other_stamps: dict[bytes, Stamps] = field(default_factory=dict)
 
@@ -79,6 +81,7 @@ class Entrypoint:
         self.deadlines = around.deadlines
         self.admission = around.admission
         self.tasks = around.tasks
+        self.proofs = around.proofs
         self.quic: QuicSettings | None = None
         self.is_draining = False
         self._datagrams: H3Listener | None = None

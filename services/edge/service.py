@@ -85,7 +85,7 @@ class EdgeService:
         self._tasks = TaskSet("edge")
         self._certificates = CertificateStore(context, self._tasks)
         self._pools = TrustedPools(context.hop)
-        self._challenges = ChallengeAnswers(context.bus)
+        self._challenges = ChallengeAnswers(context.bus, context.clock)
         self._rate_limits = RateLimits(context.metrics)
         self._tracer = Tracer(context.metrics)
         self._counts = SharedCounts(self._rate_limits.zones, context.bus, context.clock, PROCESS_ID)
@@ -106,7 +106,7 @@ class EdgeService:
     async def start(self) -> None:
         """Begin to tick, and to hear of certificates and challenges."""
         loop = asyncio.get_running_loop()
-        around = Surroundings(loop, Stamps(), self._admission, self._tasks)
+        around = Surroundings(loop, Stamps(), self._admission, self._tasks, self._challenges)
         self._around = around
         around.deadlines.start()
         await self._certificates.start()

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
 from cryptography import x509
 
+from quantum.net.client_hello import ACME_PROTOCOL
 from quantum.net.fetch import FetchFailedError, Wish, fetch
+from quantum.trust.acme_tls import ACME_IDENTIFIER, identifier_of, server_name_of
 from services.certs.acme_server.problems import AcmeProblem
 from services.certs.acme_server.signed import encode
 
@@ -32,9 +33,6 @@ SECONDS = 10.0
 """For one look."""
 MAX_PROOF = 4096
 """Bytes of an HTTP answer: a proof has less than two hundred."""
-ACME_PROTOCOL = "acme-tls/1"
-ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
-"""The extension of the proving certificate (RFC 8737 §3)."""
 
 
 async def prove(
@@ -85,7 +83,7 @@ def _look_tls(name: str, proof: str) -> None:
     try:
         with (
             socket.create_connection((name, TLS_PORT), timeout=SECONDS) as raw,
-            context.wrap_socket(raw, server_hostname=_server_name(name)) as tls,
+            context.wrap_socket(raw, server_hostname=server_name_of(name)) as tls,
         ):
             protocol, der = tls.selected_alpn_protocol(), tls.getpeercert(binary_form=True)
     except OSError:
@@ -106,10 +104,9 @@ def _proves(der: bytes, name: str, proof: str) -> bool:
         found = extensions.get_extension_for_oid(ACME_IDENTIFIER)
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return False
-    expected = b"\x04\x20" + hashlib.sha256(proof.encode()).digest()  # an OCTET STRING of 32
     value = getattr(found.value, "value", b"")
     is_named = len(names) == 1 and str(names[0].value).lower() == name
-    return is_named and found.critical and hmac.compare_digest(value, expected)
+    return is_named and found.critical and hmac.compare_digest(value, identifier_of(proof))
 
 
 async def _look_dns(name: str, proof: str, resolvers: list[str]) -> None:
@@ -129,11 +126,3 @@ async def _look_dns(name: str, proof: str, resolvers: list[str]) -> None:
 
 def _host(name: str) -> str:
     return f"[{name}]" if ":" in name else name
-
-
-def _server_name(name: str) -> str:
-    """Return what the hello names: an address by its reverse (RFC 8738 §6)."""
-    try:
-        return ipaddress.ip_address(name).reverse_pointer
-    except ValueError:
-        return name

@@ -39,7 +39,7 @@ class HttpChallenge(StrictModel):
 
 
 class TlsAlpnChallenge(StrictModel):
-    """TLS-ALPN-01 (RFC 8737): not offered; what is said about it is fine."""
+    """TLS-ALPN-01 (RFC 8737). Every TLS port of edge answers, ``alternate_port`` among them."""
 
     disabled: bool = False
     alternate_port: Port = 0

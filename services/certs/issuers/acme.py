@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from quantum.errors import BusUnavailable
-from services.certs.challenges.proof import ProofFailed, make_proof
+from services.certs.challenges.proof import Proof, ProofFailed, make_proofs
 from services.certs.config import AcmeIssuerConfig, ExternalAccount
 from services.certs.issuers.account import Account, Binding
 from services.certs.issuers.api import IssuanceFailed, Surroundings
@@ -40,6 +40,14 @@ MAX_ORDERS = 4
 """Orders of one authority at a time: a new configuration with a thousand names must not be a flood."""
 
 
+class _ProofRefused(Exception):
+    """The authority looked at a proof and did not find it good; the order is of no more use."""
+
+    def __init__(self, proof: Proof, reason: str) -> None:
+        super().__init__(f"{proof.kind.typ}: {reason}")
+        self.proof = proof
+
+
 class AcmeIssuer:
     """Orders certificates from one authority."""
 
@@ -52,7 +60,7 @@ class AcmeIssuer:
 
         ValueError when the configuration leaves no way to prove a name; OSError: unreadable roots.
         """
-        self._proof = make_proof(
+        self._proofs = make_proofs(
             config.challenges,
             surroundings.bus,
             surroundings.clock,
@@ -76,17 +84,35 @@ class AcmeIssuer:
 
     async def issue(self, name: str, key_type: str, key: PrivateKey | None = None) -> Material:
         """Order a certificate for ``name``; takes seconds. IssuanceFailed says why there is none."""
-        seconds = (self._config.acme_timeout or ORDER_SECONDS) + self._proof.seconds
         async with self._orders:
             connected = await self._connect()
-            try:
-                ours = key if key is not None else await asyncio.to_thread(make_key, key_type)
-                async with asyncio.timeout(seconds):
-                    return await self._order(connected, name, ours)
-            except (errors.Error, requests.RequestException, BusUnavailable, ProofFailed) as error:
-                raise IssuanceFailed(_explain(error), ordered=True) from error
-            except TimeoutError:
-                raise IssuanceFailed(f"not done after {seconds:g} s", ordered=True) from None
+            ours = key if key is not None else await asyncio.to_thread(make_key, key_type)
+            left = self._proofs.for_name(name)
+            refused: list[str] = []
+            while left:
+                try:
+                    return await self._try(connected, name, ours, left)
+                except _ProofRefused as error:
+                    left.remove(error.proof)
+                    refused.append(str(error))
+                    self._log.info("acme_proof_refused", name=name, reason=str(error))
+                except IssuanceFailed as error:
+                    refused.append(error.reason)
+                    break
+            raise IssuanceFailed("; ".join(refused), ordered=True)
+
+    async def _try(
+        self, connected: client.ClientV2, name: str, key: PrivateKey, proofs: list[Proof]
+    ) -> Material:
+        seconds = self._config.acme_timeout or ORDER_SECONDS
+        seconds += max(proof.seconds for proof in proofs)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._order(connected, name, key, proofs)
+        except (errors.Error, requests.RequestException, BusUnavailable, ProofFailed) as error:
+            raise IssuanceFailed(_explain(error), ordered=True) from error
+        except TimeoutError:
+            raise IssuanceFailed(f"not done after {seconds:g} s", ordered=True) from None
 
     async def suggest(self, material: Material) -> tuple[datetime.datetime | None, float]:
         """Ask for renewal information (RFC 9773), which some authorities have."""
@@ -105,12 +131,14 @@ class AcmeIssuer:
             except (errors.Error, requests.RequestException) as error:
                 raise IssuanceFailed(_explain(error), ordered=False) from error
 
-    async def _order(self, connected: client.ClientV2, name: str, key: PrivateKey) -> Material:
+    async def _order(
+        self, connected: client.ClientV2, name: str, key: PrivateKey, proofs: list[Proof]
+    ) -> Material:
         request = _signing_request(name, key)
         order = await self._place(connected, request)
         for authorization in order.authorizations:
             if authorization.body.status != messages.STATUS_VALID:
-                await self._prove(connected, authorization)
+                await self._prove(connected, authorization, proofs)
         chain = await self._finalize(connected, order)
         return Material.from_pem(chain.encode(), key_pem(key), self.key)
 
@@ -127,23 +155,26 @@ class AcmeIssuer:
         return await _blocking(connected.new_order, request, profile)
 
     async def _prove(
-        self, connected: client.ClientV2, authorization: messages.AuthorizationResource
+        self,
+        connected: client.ClientV2,
+        authorization: messages.AuthorizationResource,
+        proofs: list[Proof],
     ) -> None:
-        kind = self._proof.kind
-        offered = [c for c in authorization.body.challenges if isinstance(c.chall, kind)]
+        """Show the first of ``proofs`` that the authority would look at."""
+        proof, offered = _choose(authorization, proofs)
         name = authorization.body.identifier.value
-        if not offered:
-            hint = "; wildcards need challenges.dns" if authorization.body.wildcard else ""
-            raise errors.Error(f"the authority offers no {kind.typ} challenge for {name}{hint}")
-        response, validation = offered[0].chall.response_and_validation(connected.net.key)
+        response, validation = offered.chall.response_and_validation(connected.net.key)
         try:
-            await self._proof.show(name, offered[0].chall, validation)
-            await _blocking(connected.answer_challenge, offered[0], response)
+            await proof.show(name, offered.chall, validation)
+            await _blocking(connected.answer_challenge, offered, response)
             await self._wait(connected, authorization)
+        except errors.ValidationError as error:
+            raise _ProofRefused(proof, _explain(error)) from error
         finally:
-            left = await self._proof.hide(name, offered[0].chall, validation)
+            left = await proof.hide(name, offered.chall, validation)
             if left:
                 self._log.warning("acme_proof_left", name=name, reason=left)
+        self._proofs.remember(name, proof)
 
     async def _wait(
         self, connected: client.ClientV2, authorization: messages.AuthorizationResource
@@ -168,6 +199,19 @@ class AcmeIssuer:
                 continue
             chains = [str(done.fullchain_pem), *(done.alternative_fullchains_pem or ())]
             return choose_chain(chains, self._config.preferred_chains)
+
+
+def _choose(
+    authorization: messages.AuthorizationResource, proofs: list[Proof]
+) -> tuple[Proof, messages.ChallengeBody]:
+    for proof in proofs:
+        for offered in authorization.body.challenges:
+            if isinstance(offered.chall, proof.kind):
+                return proof, offered
+    kinds = " or ".join(proof.kind.typ for proof in proofs)
+    hint = "; wildcards need challenges.dns" if authorization.body.wildcard else ""
+    name = authorization.body.identifier.value
+    raise errors.Error(f"the authority offers no {kinds} challenge for {name}{hint}")
 
 
 def _binding(config: AcmeIssuerConfig) -> ExternalAccount | None:

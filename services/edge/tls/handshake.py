@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -24,6 +25,7 @@ from services.edge.listening.wrapping import Wrapping
 from services.edge.protocols import make_protocol
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.host import Host
+from services.edge.tls.proving import ALERT_NO_APPLICATION_PROTOCOL, FindProof, Proven
 
 PLAIN_HTTP_ON_TLS = (
     b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
@@ -62,6 +64,7 @@ class TlsHost(Host, Protocol):
     """What a TLS connection asks of its entrypoint, beside what HTTP does."""
 
     tls: ChooseContext | None
+    proofs: FindProof
     admission: Admission
     tasks: TaskSet
     wrapping: Wrapping
@@ -206,6 +209,9 @@ class TlsConnection(asyncio.Protocol):
         chooser = self._host.tls
         if hello is None or chooser is None:
             return
+        if hello.is_acme:
+            self._prove(hello.server_name)
+            return
         self._server_name = hello.server_name
         context = chooser.find(hello, self._local_ip)
         if context is not None:
@@ -235,8 +241,23 @@ class TlsConnection(asyncio.Protocol):
             return
         self._begin(context)
 
-    def _begin(self, context: ssl.SSLContext) -> None:
-        self._layer = TlsLayer(context, self._transport, self._host.loop, self._established)
+    def _prove(self, name: str) -> None:
+        """Show an ACME authority the certificate of an open challenge; policies have no say in it."""
+        context = self._host.proofs.context(name)
+        if context is not None:
+            self._begin(context, lambda _: Proven())
+            return
+        self._host.admission.handshakes_failed.labels("no_challenge").inc()
+        self._transport.write(ALERT_NO_APPLICATION_PROTOCOL)
+        self._transport.close()
+
+    def _begin(
+        self,
+        context: ssl.SSLContext,
+        established: Callable[[TlsLayer], asyncio.Protocol] | None = None,
+    ) -> None:
+        established = established or self._established
+        self._layer = TlsLayer(context, self._transport, self._host.loop, established)
         early, self._early = self._early, b""
         try:
             self._layer.receive(early)

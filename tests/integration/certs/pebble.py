@@ -94,7 +94,7 @@ class Site:
     """The plain HTTP port of an edge that does nothing but answer challenges."""
 
     def __init__(self, context: TestContext) -> None:
-        self._answers = ChallengeAnswers(context.bus)
+        self._answers = ChallengeAnswers(context.bus, context.clock)
         self.asked: list[tuple[str, int]] = []
         self.is_deaf = False
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import datetime
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,11 @@ from quantum.hop.resolve import HandlerTable
 from quantum.testing.context import make_context
 from quantum.testing.debian import has_program
 from quantum.testing.topology import free_port
+from quantum.trust.acme_tls import proving_context
 from services import catalog
 from services.certs.acme_server import signed, validation
 from services.certs.acme_server.signed import encode
+from services.certs.challenges.served import TlsAlpn01
 from services.certs.service import CertsService
 from services.edge.service import EdgeService
 from tests.integration.certs.pebble import Site
@@ -233,47 +234,20 @@ async def test_the_policy_says_who_may_be_certified(
     assert caught.value.code == "rejectedIdentifier"
 
 
-async def test_tls_alpn_proves_a_name(world: World, tmp_path: Path) -> None:
+async def test_tls_alpn_proves_a_name(world: World) -> None:
     await world.use(challenges=["tls-alpn-01"], lifetime="1h")
     acme = await in_thread(Client, world)
     order = await in_thread(acme.order, "localhost")
     [body] = order.authorizations[0].body.challenges
-    token = body.chall.jobj["token"]  # the library leaves this kind to others
-    proof = f"{token}.{signed.thumbprint(acme.key.public_key())}"
-    proving = alpn_certificate(tmp_path, "localhost", proof)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(proving)
-    context.set_alpn_protocols([validation.ACME_PROTOCOL])
+    assert isinstance(body.chall, TlsAlpn01)
+    response, proof = body.chall.response_and_validation(acme.key)
+    now = datetime.datetime.now(datetime.UTC)
+    context = proving_context("localhost", proof, now, now + datetime.timedelta(hours=1))
     server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", validation.TLS_PORT, ssl=context)  # fmt: skip
     async with server:
-        await in_thread(acme.acme._post, body.uri, Plain({}))
+        await in_thread(acme.acme.answer_challenge, body, response)
         chain = await in_thread(acme.finish, order)
     assert x509.load_pem_x509_certificate(chain.encode())
-
-
-def alpn_certificate(folder: Path, name: str, proof: str) -> Path:
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(proof.encode())
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC)
-    value = x509.UnrecognizedExtension(validation.ACME_IDENTIFIER, b"\x04\x20" + digest.finalize())
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(x509.Name([]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(value, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "proving.pem"
-    encoding, none = serialization.Encoding.PEM, serialization.NoEncryption()
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, none)
-    file.write_bytes(private + certificate.public_bytes(encoding))
-    return file
 
 
 async def test_dns_proves_a_wildcard(world: World) -> None:

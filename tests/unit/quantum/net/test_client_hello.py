@@ -9,8 +9,10 @@ import pytest
 from quantum.net.client_hello import MAX_HELLO, read_client_hello
 
 
-def hello(name: str | None) -> bytes:
+def hello(name: str | None, *protocols: str) -> bytes:
     context = ssl.create_default_context()
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -66,3 +68,13 @@ def test_a_hello_that_never_ends_is_given_up() -> None:
     record = b"\x16\x03\x01\x40\x00" + b"\x00" * 16384
     assert read_client_hello(endless) is None
     assert server_name(endless + record * (MAX_HELLO // 16384)) == ""
+
+
+@pytest.mark.parametrize(
+    ("protocols", "is_acme"),
+    [(["acme-tls/1"], True), (["acme-tls/1", "h2"], False), (["h2"], False), ([], False)],
+)
+def test_who_speaks_acme_alone_asks_for_a_proof(protocols: list[str], is_acme: bool) -> None:
+    found = read_client_hello(hello("example.com", *protocols))
+    assert found is not None
+    assert (found.server_name, found.is_acme) == ("example.com", is_acme)
