@@ -61,3 +61,10 @@ def test_it_can_be_read_and_named_everywhere(
     check_contrast(page)
     check_names(page)
     check_fits(page)
+
+
+def test_on_a_phone_certificates_and_configurations_are_seen_whole(browser: Watched) -> None:
+    page = dashboard(browser, **PHONE)
+    for part in ("#certificates", "#revisions"):
+        page.wait_for_selector(f"{part} > *")
+        assert page.locator(part).evaluate("card => card.scrollWidth <= card.clientWidth"), part

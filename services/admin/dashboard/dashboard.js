@@ -31,7 +31,7 @@ function upstreams(rows) {
     ["Requests/s", (u) => rate(u.rate), "number"],
     ["In flight", (u) => u.num_requests, "number"],
     ["Requests", (u) => (u.requests ?? 0).toLocaleString(), "number"],
-    ["Errors", (u) => (u.errors ?? 0).toLocaleString(), "number"],
+    ["Errors", (u) => make("span", u.errors ? "trouble" : "", (u.errors ?? 0).toLocaleString()), "number"],
     ["p50", (u) => milliseconds(u.latency?.p50), "number"],
     ["p90", (u) => milliseconds(u.latency?.p90), "number"],
     ["p99", (u) => milliseconds(u.latency?.p99), "number"],
@@ -45,6 +45,8 @@ function standing(upstream) {
   const since = upstream.since ? `for ${span((Date.now() - new Date(upstream.since)) / 1000)}` : "";
   const why = [upstream.reason, since].filter(Boolean).join(", ");
   if (state !== "healthy" && why) shown.append(make("small", "", why));
+  // Without a check that fails an upstream counts as healthy, whatever came of its requests.
+  if (state === "healthy" && upstream.errors && upstream.errors >= upstream.requests) shown.append(make("small", "trouble", "every request to it failed"));
   return shown;
 }
 
@@ -68,8 +70,8 @@ function configuration(members, active) {
 function certificates(rows) {
   const columns = [
     ["Name", (c) => c.name],
-    ["Issuer", (c) => c.issuer],
-    ["Valid until", (c) => date(c.not_after)],
+    ["Issuer", (c) => c.issuer, "extra"],
+    ["Valid until", (c) => date(c.not_after), "when"],
     ["Left", (c) => lifetime(c)],
   ];
   return rows.length ? table(columns, rows) : make("p", "note", "None was asked for.");
@@ -86,8 +88,8 @@ function lifetime({ not_before, not_after }) {
 function revisions(rows) {
   const columns = [
     ["Revision", (r) => make("code", "", r.revision)],
-    ["Author", (r) => r.author],
-    ["When", (r) => date(r.at)],
+    ["Author", (r) => r.author, "extra"],
+    ["When", (r) => date(r.at), "when"],
     ["State", (r) => (r.active ? badge("good", "in force") : goBack(r.revision)), "number"],
   ];
   return rows.length ? table(columns, rows) : make("p", "note", "Only the one the program was started with.");

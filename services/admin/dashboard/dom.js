@@ -21,7 +21,7 @@ export function table(columns, rows) {
 
 export const badge = (kind, words) => make("span", `badge ${kind}`, words);
 
-export const date = (text) => new Date(text).toLocaleString();
+export const date = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 const SPANS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
