@@ -92,6 +92,7 @@ class Rounds:
                 self._progress.planned(made)
                 await self._carry_out(made, outcome)
         finally:
+            self._replica.folder.kept.clear()
             self._state.commit()
         outcome.skipped = dict(self._replica.skipped)
         outcome.unknown = dict(self._replica.unknown)
@@ -297,8 +298,8 @@ class Rounds:
                 raise DeletionsHeld(count, total, side)
 
     def _note(self, path: str, what: str, rule: str) -> None:
-        at = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._state.note(Event(at, path, what, rule))
+        at = self._clock.now().replace(tzinfo=None).isoformat(timespec="seconds")
+        self._state.note(Event(f"{at}Z", path, what, rule))
 
     def _date(self) -> str:
         return self._clock.now().strftime("%Y-%m-%d %H.%M.%S")

@@ -2,7 +2,8 @@
 
 SQLite in the folder's own ``.quantum``: it moves with the folder, and an empty mount point has none.
 Every write of a round is one transaction, committed after the disk is durable; so a crash leaves the
-record older than the disk, never newer, and an older record costs a comparison, not a file. The
+record older than the disk, never newer, and an older record costs a comparison, not a file. What
+changes with each step is written with the commit: many rows cost less together. The
 queue of changes that wait for the server is no table: it is what differs from the synced tree.
 """
 
@@ -65,6 +66,9 @@ class State:
         self._is_open = False
         self._facts: dict[str, str] = dict(connection.execute("SELECT name, value FROM facts"))
         self._changed: set[str] = set()
+        self._moved: dict[str, set[str]] = {"synced": set(), "remote": set()}
+        """Paths whose rows are to be written with the commit, by table."""
+        self._noted: list[Event] = []
         self.synced = self._read_tree("synced")
         self.remote = self._read_tree("remote")
 
@@ -141,6 +145,7 @@ class State:
 
     def drop_lists(self) -> None:
         """Forget the chunks of contents that neither side has."""
+        self._flush()
         statement = (
             "DELETE FROM lists WHERE hash NOT IN (SELECT hash FROM synced)"
             " AND hash NOT IN (SELECT hash FROM remote)"
@@ -149,16 +154,19 @@ class State:
 
     def note(self, event: Event) -> None:
         """Add to the journal."""
-        self._write("INSERT INTO events (at, path, what, rule) VALUES (?, ?, ?, ?)", event)
+        self._begin()
+        self._noted.append(event)
 
     def events(self, path: str = "", limit: int = 100) -> list[Event]:
         """Return what was done, newest first: all of it, or at a path."""
+        self._flush()
         where, values = ("WHERE path = ?", [path]) if path else ("", [])
         query = f"SELECT at, path, what, rule FROM events {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
         return [Event(*row) for row in self._connection.execute(query, [*values, limit])]
 
     def conflicts(self) -> list[Event]:
         """Return the conflict copies that were made, newest first."""
+        self._flush()
         query = (
             "SELECT at, path, what, rule FROM events WHERE what LIKE 'keep both%' ORDER BY id DESC"
         )
@@ -168,6 +176,7 @@ class State:
         """End the round's transaction."""
         if not self._is_open:
             return
+        self._flush()
         self._connection.execute(
             "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (LARGEST_JOURNAL,)
         )
@@ -178,12 +187,26 @@ class State:
         self._is_open = False
 
     def _set(self, table: str, tree: dict[str, Node], path: str, node: Node | None) -> None:
+        self._begin()
+        self._moved[table].add(path)
         if node is None:
             tree.pop(path, None)
-            self._write(f"DELETE FROM {table} WHERE path = ?", (path,))  # noqa: S608 - two constants
         else:
             tree[path] = node
-            self._write(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)", (path, *node))  # noqa: S608
+
+    def _flush(self) -> None:
+        """Write rows and events that wait; they wait on when that fails."""
+        execute = self._connection.executemany
+        for table, tree in (("synced", self.synced), ("remote", self.remote)):
+            moved = self._moved[table]
+            gone = [(path,) for path in moved if path not in tree]
+            execute(f"DELETE FROM {table} WHERE path = ?", gone)  # noqa: S608 - two constants
+            rows = [(path, *tree[path]) for path in sorted(moved) if path in tree]
+            execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)", rows)  # noqa: S608
+            moved.clear()
+        query = "INSERT INTO events (at, path, what, rule) VALUES (?, ?, ?, ?)"
+        execute(query, self._noted)
+        self._noted.clear()
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         self._begin()

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from services.sync.client.disk.calls import Calls, Status
+from services.sync.client.disk.kept import KeptContents
 from services.sync.client.planning.model import ancestors, parent_of
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class LocalFolder:
         self._token = token or (lambda: secrets.token_hex(8))
         self.synced_one_by_one = SYNCED_ONE_BY_ONE
         self.displaced: list[Displaced] = []
+        self.kept = KeptContents()
         self.partial: set[str] = set()
         """Downloads that stopped in the middle and can go on, here or after a restart."""
 
@@ -163,6 +165,13 @@ class LocalFolder:
     def hash_file(self, path: str) -> tuple[str, Status]:
         """Return a file's SHA-256 and status; LocalChanged when it was written meanwhile."""
         return self.read_file(path, _hash)
+
+    def read_small(self, path: str, size: int) -> tuple[bytes, Status]:
+        """Return a small file's content and status; LocalChanged unless it has ``size`` bytes all the time."""
+        data, status = self.read_file(path, partial(_read_on, size=size + 1))
+        if not size == len(data) == status.size:
+            raise LocalChanged(f"{path} is being written")
+        return data, status
 
     # Changing.
 
@@ -415,3 +424,11 @@ def _hash(read: Callable[[int], bytes]) -> str:
     while chunk := read(READ_SIZE):
         digest.update(chunk)
     return digest.hexdigest()
+
+
+def _read_on(read: Callable[[int], bytes], size: int) -> bytes:
+    """Read ``size`` bytes, or up to the end: one call of the system for a file that is smaller."""
+    data = read(size)
+    while len(data) < size - 1 and (more := read(size - len(data))):
+        data += more
+    return data

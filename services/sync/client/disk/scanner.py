@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from services.sync.client.disk.calls import Status
 from services.sync.client.disk.folder import STORE, LocalChanged, LocalFolder
+from services.sync.client.disk.kept import LARGEST
 from services.sync.client.disk.patterns import Patterns, refusal_of
 from services.sync.client.planning.model import DIRECTORY, Node, Tree, is_below
 from services.sync.client.transfers.lists import Cutting
+from services.sync.content.cutting import hash_of
 from services.sync.content.manifest import Manifest
 
 SETTLED_NS = 50_000_000
@@ -126,18 +128,32 @@ class Scanner:
             except OSError as error:
                 scan.unknown[path] = error.strerror or "cannot be read"
                 return
-            if self._now_ns() - status.modified_ns > SETTLED_NS:
+            if self._is_settled(status):
                 self.hashes[path] = (_identity(status), digest)
         scan.tree[path] = Node(is_directory=False, hash=digest, size=status.size)
         scan.status[path] = status
 
     def _read(self, scan: Scan, path: str, status: Status) -> tuple[str, Status]:
         """Return a file's hash and status; a larger one is cut on the way: its next edit may need that."""
+        if status.size <= min(LARGEST, self._cutting.edited_from - 1):
+            return self._read_small(path, status.size)
         if status.size < self._cutting.edited_from:
             return self._folder.hash_file(path)
         manifest, status = self._folder.read_file(path, self._cutting.cut)
         scan.lists.append(manifest)
         return manifest.hash, status
+
+    def _read_small(self, path: str, size: int) -> tuple[str, Status]:
+        """Hash a file that will travel with others, and keep what was read for that."""
+        data, status = self._folder.read_small(path, size)
+        digest = hash_of(data)
+        if self._is_settled(status):
+            self._folder.kept.keep(path, status, digest, data)
+        return digest, status
+
+    def _is_settled(self, status: Status) -> bool:
+        """Whether a change from now on would leave another time stamp."""
+        return self._now_ns() - status.modified_ns > SETTLED_NS
 
     def placed(self, path: str, status: Status, digest: str) -> None:
         """Note the hash of a file that we wrote, so that it is not read again.

@@ -141,9 +141,13 @@ class Uploads:
 
     def read(self, path: str, node: Node) -> bytes:
         """Return a small file's content. Blocks."""
-        calls, parts = self._replica.folder.calls, []
+        folder = self._replica.folder
+        calls, parts = folder.calls, []
         try:
-            descriptor = calls.open(self._replica.folder.full(path))
+            kept = folder.kept.take(path, node.hash, folder.status(path))
+            if kept is not None:
+                return kept
+            descriptor = calls.open(folder.full(path))
         except OSError as error:
             raise LocalChanged(f"{path}: {error.strerror}") from error
         try:
