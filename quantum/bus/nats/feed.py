@@ -93,10 +93,14 @@ class Feed:
         if self._session.ended.is_set():
             return
         with suppress(NatsError, OSError, TimeoutError):  # else the server forgets it by itself
-            if self._subscription is not None:
-                await self._subscription.unsubscribe()
-            if self._consumer:
-                await self._session.jetstream.delete_consumer(self._stream, self._consumer)
+            await self._session.run(self._leave)
+
+    async def _leave(self, session: Session) -> None:
+        """Say so. Runs on the session: a server that stops just now does not answer any more."""
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+        if self._consumer:
+            await session.jetstream.delete_consumer(self._stream, self._consumer)
 
     async def _receive(self) -> Msg:
         if self._queue.empty():

@@ -193,6 +193,21 @@ async def failing(operation):
     return caught.value
 
 
+async def test_who_stops_reading_waits_for_no_server_that_stops_as_well(world, monkeypatch):
+    monkeypatch.setattr(link, "OPERATION_SECONDS", 120.0)
+    bus = await world.connect()
+    log = await bus.stream(LINES, "k")
+    await log.append(Word(text="one"))
+    entries = log.read(0)
+    assert (await anext(entries)).revision == 1
+    freeze(world.server.pid)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        closing = group.create_task(entries.aclose())
+        await asyncio.sleep(0.1)  # it may have begun: it has not ended
+        assert not closing.done()
+        await world.take_away()
+
+
 async def test_a_value_too_large_for_the_bus_is_refused_at_once(world):
     words = await (await world.connect()).bucket(WORDS)
     with pytest.raises(QuantumError, match="larger"):
