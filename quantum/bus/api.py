@@ -20,6 +20,8 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from quantum.errors import BusUnavailable
+
 P = TypeVar("P", bound=BaseModel)
 
 
@@ -83,6 +85,10 @@ class Conflict(Exception):
     """A compare-and-swap write found another revision than expected."""
 
 
+class Replaced(BusUnavailable):
+    """A log was lost and made anew under its key: who opened it knows another one. It MUST be opened again."""
+
+
 class Subscription(Protocol):
     """A running subscription or watch."""
 
@@ -120,7 +126,11 @@ class KeyValue(Protocol[P]):
 
 
 class Log(Protocol[P]):
-    """One key of a stream, opened."""
+    """One key of a stream, opened.
+
+    Everything raises Replaced once the log is not the one any more that it first was; at the latest
+    when a new connection was made, or some seconds after it was lost on a connection that stays.
+    """
 
     async def append(self, value: P, *, expected_last: int | None = None) -> int:
         """Store durably; returns the sequence, which is right behind ``expected_last`` when that is given.

@@ -25,6 +25,7 @@ from quantum.bus.api import (
     Log,
     Objects,
     ObjectStore,
+    Replaced,
     Stream,
     Subject,
     Subscription,
@@ -98,6 +99,14 @@ class MemoryServer:
         for inbox in list(self.listeners):
             if inbox.name == name and inbox.bus.is_connected:
                 inbox.queue.put_nowait(item)
+
+    def wipe(self) -> None:
+        """Lose everything, as a server does whose storage was deleted."""
+        lost = list(self.streams.values())
+        for held in (self.buckets, self.streams, self.objects):
+            held.clear()
+        for state in lost:
+            state.grown.set()
 
     async def aclose(self) -> None:
         """Stop its timers."""
@@ -292,10 +301,15 @@ class _MemoryLog(Generic[P]):
         self._bus = bus
         self._stream = stream
         self._key = key
+        self._identity = ""
 
     @property
     def _state(self) -> _StreamState:
-        return self._bus.server.streams[f"{self._stream.name}_{self._key}"]
+        state = self._bus.server.streams[f"{self._stream.name}_{self._key}"]
+        if self._identity not in ("", state.identity):
+            raise Replaced(f"{self._stream.name}_{self._key} was made anew")
+        self._identity = state.identity
+        return state
 
     async def append(self, value: P, *, expected_last: int | None = None) -> int:
         self._bus.require()
@@ -338,6 +352,8 @@ class _MemoryLog(Generic[P]):
         while True:
             state = self._state
             grown = state.grown
+            if position > len(state.entries):
+                raise Replaced(f"{self._key} ends before {position}, which was read")
             while (position := max(position, state.first - 1)) < len(state.entries):
                 data = state.entries[position]
                 position += 1

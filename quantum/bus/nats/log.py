@@ -19,7 +19,7 @@ from nats.js import api
 from nats.js.errors import APIError, NotFoundError
 from pydantic import BaseModel, ValidationError
 
-from quantum.bus.api import Conflict, Entry, Stream
+from quantum.bus.api import Conflict, Entry, Replaced, Stream
 from quantum.bus.nats.feed import Feed, FeedBroken
 from quantum.bus.nats.keyvalue import NO_MESSAGE, ensure_stream
 from quantum.bus.nats.link import OPERATION_SECONDS, Link, Session
@@ -36,6 +36,8 @@ ATOMIC_SINCE = (2, 12, 1)
 """The first nats-server whose batches look at message ids."""
 _REPEATED = frozenset({10071, 10164, 10201})
 """The expectation of the last sequence does not hold, or a message id was stored before."""
+LOOKS_FOR_END = 10
+"""Before a stream that ends too early is believed: some seconds, longer than a leader needs to catch up."""
 DEDUPE_SECONDS = 120.0
 """How long the server remembers message ids: longer than any append is tried."""
 
@@ -59,6 +61,9 @@ class NatsLog(Generic[P]):
             allow_direct=True,
             allow_atomic=True,
         )
+        self._created = ""
+        self._seen_on: Session | None = None
+        """The connection on which it was last looked at whether this is still the same stream."""
         # A stream of several copies that refuses an entry for the message before it answers none after
         # it (nats-server 2.15): there a chain is a batch from two on, or goes one by one.
         self._atomic_from, self._pipelined = (ATOMIC_FROM, PIPELINED) if replicas == 1 else (2, 1)
@@ -187,9 +192,8 @@ class NatsLog(Generic[P]):
 
         async def ask(session: Session) -> str:
             await self._ensure(session)
-            # nats-py leaves the time of creation out of its StreamInfo.
-            answer = await session.client.request(f"$JS.API.STREAM.INFO.{self._name}")
-            return str(json.loads(answer.data)["created"])
+            await self._recognise(session)
+            return self._created
 
         return await self._link.call(ask)
 
@@ -226,6 +230,7 @@ class NatsLog(Generic[P]):
             session = await self._link.wait_session()
             try:
                 await session.run(self._ensure)
+                await self._find_end(session, position)
                 async with aclosing(Feed(session, self._name)) as feed:
                     await feed.open(after=position)
                     while True:
@@ -241,11 +246,40 @@ class NatsLog(Generic[P]):
             except (FeedBroken, NatsError, OSError, TimeoutError) as error:
                 if not session.ended.is_set():
                     _log.warning("bus_subscription_restarted", name=self._name, error=str(error))
+                session.ensured.discard(self._name)  # it may be gone: a look tells
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _find_end(self, session: Session, position: int) -> None:
+        """Replaced when the stream ends before what was read of it: its end was lost.
+
+        A server that has just become the leader of a cluster's stream may know its end a little later.
+        """
+        for _ in range(LOOKS_FOR_END):
+            if await session.run(self._recognise) >= position:
+                return
+            await asyncio.sleep(AGAIN_SECONDS)
+        raise Replaced(f"{self._name} ends before {position}, which was read")
 
     async def _ensure(self, session: Session) -> None:
         if self._name not in session.ensured:
             await ensure_stream(session, self._config)
+            self._seen_on = None
+        if self._seen_on is not session:
+            await self._recognise(session)
+
+    async def _recognise(self, session: Session) -> int:
+        """Compare when the stream was made, Replaced; return its last sequence."""
+        # nats-py leaves the time of creation out of its StreamInfo.
+        answer = await session.client.request(f"$JS.API.STREAM.INFO.{self._name}")
+        said = json.loads(answer.data)
+        if "error" in said:
+            APIError.from_error(said["error"])
+        created = str(said["created"])
+        if self._created not in ("", created):
+            raise Replaced(f"{self._name} was made anew at {created}")
+        self._created = created
+        self._seen_on = session
+        return int(said["state"]["last_seq"])
 
     def _parse(self, data: bytes, sequence: int) -> P | None:
         try:

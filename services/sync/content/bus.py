@@ -131,6 +131,10 @@ class BusContents(DiskContents):
         """See the interface."""
         return not await self.missing(name for name, _ in manifest.chunks)
 
+    def forget(self) -> None:
+        """See the interface."""
+        self._young.clear()
+
     # What nobody needs.
 
     async def sweep(self, needed: Needed) -> int:

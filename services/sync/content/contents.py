@@ -44,6 +44,9 @@ class Contents(Protocol):
     async def fetch(self, manifest: Manifest) -> bool:
         """Bring all of a content into the directory; False when something of it is nowhere."""
 
+    def forget(self) -> None:
+        """Take nothing for published any more: what was may be lost."""
+
     async def sweep(self, needed: Needed) -> int:
         """Remove what is older than a day and not needed; return the bytes freed. BusUnavailable."""
 
@@ -79,6 +82,9 @@ class DiskContents:
     async def fetch(self, manifest: Manifest) -> bool:
         """See the interface."""
         return not await self.missing(name for name, _ in manifest.chunks)
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
 
     async def sweep(self, needed: Needed) -> int:
         """See the interface."""

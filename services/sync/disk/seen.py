@@ -38,24 +38,24 @@ class SeenTable:
         self._changed: set[str] = set()
         self._database: sqlite3.Connection | None = None
 
-    def open(self, file: str, log: str) -> None:
-        """Read what was noted under that log; else begin anew: then all that is there is new. Blocks.
+    def open(self, file: str, log: str, *, is_unseen: bool = False) -> None:
+        """Read what was noted under that log; else, or if told so, begin anew: all is new then. Blocks.
 
         What was noted under another log MUST NOT count: its files would look deleted in this one.
         sqlite3.OperationalError when the disk is full: what was noted stays, and is read next time.
         """
         try:
-            self._connect(file, log)
+            self._connect(file, log, is_unseen)
         except sqlite3.OperationalError:
-            self._give_up()
+            self.give_up()
             raise
         except sqlite3.DatabaseError:
-            self._give_up()
+            self.give_up()
             for path in (file, f"{file}-wal", f"{file}-shm"):
                 Path(path).unlink(missing_ok=True)
-            self._connect(file, log)
+            self._connect(file, log, is_unseen)
 
-    def _connect(self, file: str, log: str) -> None:
+    def _connect(self, file: str, log: str, is_unseen: bool) -> None:
         self._database = sqlite3.connect(file, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
@@ -64,7 +64,8 @@ class SeenTable:
             " size INTEGER, inode INTEGER, is_directory INTEGER) WITHOUT ROWID"
         )
         self._database.execute("CREATE TABLE IF NOT EXISTS of_log (id TEXT)")
-        if self._database.execute("SELECT id FROM of_log").fetchall() != [(log,)]:
+        noted = self._database.execute("SELECT id FROM of_log").fetchall()
+        if is_unseen or noted != [(log,)]:
             with self._database:
                 self._database.execute("DELETE FROM seen")
                 self._database.execute("DELETE FROM of_log")
@@ -72,6 +73,7 @@ class SeenTable:
         rows = self._database.execute("SELECT * FROM seen")
         self.paths = {row[0]: Seen(row[1], row[2], row[3], row[4], bool(row[5])) for row in rows}
         self._inside = {}
+        self._changed = set()
         for path in self.paths:
             self._link(path)
 
@@ -142,7 +144,8 @@ class SeenTable:
     def _rows(self, paths: Iterable[str]) -> list[tuple[object, ...]]:
         return [(path, *self.paths[path]) for path in paths if path in self.paths]
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Close without writing. Idempotent."""
         if self._database is not None:
             self._database.close()
             self._database = None

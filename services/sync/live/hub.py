@@ -115,9 +115,9 @@ class Hub:
         self.metrics.delivered.inc(told)
 
     def part(self) -> None:
-        """Let everybody come again: what they heard is not the log's past any more."""
+        """Let everybody come again: what they heard may not be the log's past any more."""
         for client in list(self.clients):
-            client.close(CloseCode.TRY_AGAIN, "the log is another one")
+            client.close(CloseCode.TRY_AGAIN, "the share begins anew")
 
     def _count(self, seq: int, entry: ShareOperation) -> None:
         self._operations[content_of(entry.operation)[0]].inc()
@@ -167,6 +167,7 @@ class Hub:
             metrics.waiting.labels(share.name).set(share.waiting)
             metrics.head.labels(share.name).set(share.tree.head)
             metrics.pending.labels(share.name).set(len(share.keeper.pending))
+            metrics.restarts.labels(share.name).set(share.restarts)
             metrics.saved.labels(share.name).set(share.contents.directory.saved)
             for client in list(self.clients):
                 subscription = client.subscription

@@ -47,6 +47,10 @@ class LiveMetrics:
             "quantum_sync_pending_files", "Files not written to the folder yet", ["share"],
             registry=registry,
         )  # fmt: skip
+        self.restarts = Gauge(
+            "quantum_sync_restarts", "Times the share began anew after a failure", ["share"],
+            registry=registry,
+        )  # fmt: skip
         self.saved = Gauge(
             "quantum_sync_deduplicated_bytes", "Bytes that came and were here", ["share"],
             registry=registry,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,17 +44,31 @@ _log = structlog.get_logger("quantum.sync")
 class Caretaker:
     """Runs for as long as the share does."""
 
-    def __init__(self, share: Share, keeper: Keeper, clock: Clock) -> None:
+    def __init__(
+        self,
+        share: Share,
+        keeper: Keeper,
+        clock: Clock,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        """``on_failure`` hears of what ended a part of it that nobody foresaw."""
         self._share = share
         self._keeper = keeper
         self._clock = clock
-        self._tasks = TaskSet(f"caretaker:{share.name}")
+        self._tasks = TaskSet(f"caretaker:{share.name}", on_failure)
         self._looking = asyncio.Lock()
         self._unlooked: set[str] = set()
 
     async def aclose(self) -> None:
         """Stop."""
         await self._tasks.aclose()
+
+    @asynccontextmanager
+    async def resting(self) -> AsyncIterator[None]:
+        """Wait for the look that is under way; none begins until this is left."""
+        async with self._looking:
+            yield
+            self._unlooked.clear()
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Take the directory when it is free, and look after it; call ``on_ready`` after the first look."""
@@ -77,7 +92,7 @@ class Caretaker:
             return False
         try:
             async with self._share.lock:
-                is_keeping = await asyncio.to_thread(self._keeper.try_keep, self._share.log_id)
+                is_keeping = await asyncio.to_thread(self._keep)
         except DISK_FAILURES as error:
             _log.warning("share_not_kept", reason=str(error))
             return False
@@ -85,6 +100,13 @@ class Caretaker:
             watcher = Watcher(self._share.root, self._clock, self.look)
             self._tasks.start(watcher.run(), "watch")
         return is_keeping
+
+    def _keep(self) -> bool:
+        index = self._share.index
+        if not self._keeper.try_keep(self._share.log_id, is_unseen=index.is_unseen):
+            return False
+        index.note_seen()
+        return True
 
     async def _mend(self) -> None:
         if self._unlooked:
@@ -115,6 +137,8 @@ class Caretaker:
             _log.error("share_root_lost", root=self._share.root, remedy="mount it again")
             return  # an empty mount point is not a thousand deletions
         async with self._looking:
+            if not self._keeper.is_keeping:
+                return  # it was given up meanwhile
             wanted, self._unlooked = paths | self._unlooked, set()
             try:
                 while wanted:

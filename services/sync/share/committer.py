@@ -103,7 +103,7 @@ class Committer:
         if not batch.wishes:
             return await self._end(batch, at)
         try:
-            if not self._share.is_caught_up:
+            if not self._share.takes_changes:
                 raise BusUnavailable("the log was not read yet")
             await self._stream.append(batch.entries, at)
         except Conflict:

@@ -63,6 +63,17 @@ class Index(Reader):
         """The identity of the log this is a copy of, "" when there is none."""
         return self._meta("log") if self._meta("format") == FORMAT else ""
 
+    @property
+    def is_unseen(self) -> bool:
+        """Whether all that is in the directory is to be taken for new, though the log has its old name."""
+        return self._meta("unseen") == "1"
+
+    def note_seen(self) -> None:
+        """Note that this was done. Blocks."""
+        if self.is_unseen:
+            self._set("unseen", "")
+            self.commit()
+
     def _meta(self, key: str) -> str:
         row = self._write.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return "" if row is None else str(row[0])
@@ -74,12 +85,14 @@ class Index(Reader):
         touched = dict(self._write.execute("SELECT path, seq FROM touched"))
         tree.load(outermost_first(nodes), touched, int(self._meta("head") or 0))
 
-    def reset(self, log_id: str) -> None:
-        """Begin anew, as a copy of another log."""
+    def reset(self, log_id: str, *, is_unseen: bool = False) -> None:
+        """Begin anew, as a copy of another log; see ``is_unseen``."""
         for table in ("meta", "node", "touched", "op", "place", "base"):
             self._write.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
         self._set("log", log_id)
         self._set("format", FORMAT)
+        if is_unseen:
+            self._set("unseen", "1")
         self.commit()
         self._first = 1
 

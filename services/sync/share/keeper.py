@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 
@@ -57,13 +58,16 @@ class Keeper:
         """Whether this process has the directory."""
         return self._lock is not None
 
-    def try_keep(self, log: str) -> bool:
-        """Take the directory for that log if nobody has it. Blocks. sqlite3.Error, OSError: a full disk."""
+    def try_keep(self, log: str, *, is_unseen: bool = False) -> bool:
+        """Take the directory for that log if nobody has it. Blocks. sqlite3.Error, OSError: a full disk.
+
+        ``is_unseen``: what was seen of it before does not count.
+        """
         if self._lock is None:
             lock = self.folder.try_lock()
             if lock is not None:
                 try:
-                    self.seen.open(f"{self.folder.root}/{HIDDEN}/seen.db", log)
+                    self.seen.open(f"{self.folder.root}/{HIDDEN}/seen.db", log, is_unseen=is_unseen)
                 except BaseException:
                     os.close(lock)
                     raise
@@ -76,6 +80,17 @@ class Keeper:
             self.seen.close()
             os.close(self._lock)
             self._lock = None
+
+    def give_up(self) -> None:
+        """Give the directory up though it be in disorder: who takes it looks at all of it. Blocks."""
+        try:
+            self.seen.close()
+        except sqlite3.Error as error:  # what was seen last is not noted: as after a power cut
+            _log.warning("share_seen_not_noted", reason=str(error))
+            self.seen.give_up()
+        self.pending.clear()
+        self.plain.copies.clear()
+        self.close()
 
     def wants_content(self, effect: Effect) -> bool:
         """Whether an operation brought a content that the directory does not have."""

@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from quantum.bus.api import Bus, Entry, Log
+from quantum.bus.api import Bus, Entry, Log, Replaced
 from quantum.bus.subjects import SHARES, ShareOperation
 from quantum.clock import Clock
 from quantum.errors import BusUnavailable
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between attempts to reach the bus: soon at first, then with little load."""
+LOOKS_FOR_END = 10
+"""Before a log that ends too early is believed: a new leader of a cluster's stream may learn its end late."""
 
 
 class ShareLog:
@@ -55,7 +57,7 @@ class ShareLog:
     async def follow(
         self, after: Callable[[], int], hear: Callable[[Entry[ShareOperation]], Awaitable[None]]
     ) -> None:
-        """Hand over every entry behind ``after()``, then those that come, for ever."""
+        """Hand over every entry behind ``after()``, then those that come, until the log is Replaced."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -63,17 +65,34 @@ class ShareLog:
                 async for entry in log.read(after(), after):
                     await hear(entry)
                     pause = FIRST_PAUSE
+            except Replaced:
+                raise
             except BusUnavailable as error:
                 self._log.warning("share_log_unreachable", reason=str(error))
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    async def find_end(self, head: int) -> tuple[str, int, int]:
+        """Return the same as ``state``, asking again for a while if the log ends before ``head``. Replaced."""
+        for _ in range(LOOKS_FOR_END):
+            found = await self.wait_state()
+            if found[2] >= head:
+                break
+            await self._clock.sleep(FIRST_PAUSE)
+        return found
+
+    def reopen(self) -> None:
+        """Take what is there from now on, though it be another log than before."""
+        self._stream = None
+
     async def wait_state(self) -> tuple[str, int, int]:
-        """Return the same as ``state``, waiting for the bus as long as it takes."""
+        """Return the same as ``state``, waiting for the bus as long as it takes. Replaced."""
         pause = FIRST_PAUSE
         while True:
             try:
                 return await self.state()
+            except Replaced:
+                raise
             except BusUnavailable as error:
                 self._log.warning("share_log_unreachable", reason=str(error))
             await asyncio.sleep(pause)

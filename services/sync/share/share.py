@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from quantum.bus.api import Bus, Entry
+from quantum.bus.api import Bus, Entry, Replaced
 from quantum.bus.subjects import ShareOperation
 from quantum.clock import Clock
 from quantum.errors import BusUnavailable
@@ -33,6 +33,7 @@ from services.sync.share.caretaker import Caretaker
 from services.sync.share.committer import Committer
 from services.sync.share.index import Index
 from services.sync.share.keeper import Keeper
+from services.sync.share.lives import Lives
 from services.sync.share.log import ShareLog
 from services.sync.share.retention import Retention
 
@@ -97,7 +98,8 @@ class Share:
         """Whether the folder can take contents; False on a file system that is mounted read only."""
         self.lock = asyncio.Lock()
         self.keeper = Keeper(self.folder, contents, lambda: self.tree, self._author, quiet)
-        self._caretaker = Caretaker(self, self.keeper, clock)
+        self._lives = Lives(name, clock, self._live, self._end)
+        self._caretaker = Caretaker(self, self.keeper, clock, self._lives.fail)
         self.look = self._caretaker.look
         self._clock = clock
         self._log = structlog.get_logger("quantum.sync").bind(share=name)
@@ -106,26 +108,38 @@ class Share:
         self._listeners: list[Listener] = []
         self._on_break: Callable[[], None] = lambda: None
         self._tasks = TaskSet(f"share:{name}")
-        self._committer = Committer(self, self._stream, clock, self._tasks)
+        self._committer = Committer(self, self._stream, clock, self._lives.tasks)
         self.commit = self._committer.commit
         self.commit_all = self._committer.commit_all
         self._ready = asyncio.Event()
         self._named = asyncio.Event()
         self._advanced = asyncio.Event()
         self.is_caught_up = False
+        self._is_torn = False
+        """Whether something was applied in part."""
         self._settled = 0
         """The last operation that is in the index, and so can be read by its sequence."""
         self._unrecorded: list[tuple[int, ShareOperation, Effect]] = []
 
     def start(self) -> None:
-        """Begin: read the log, keep the directory. Errors are logged and tried again."""
+        """Begin: read the log, keep the directory. After errors everything begins anew."""
         self.is_writable = self.folder.open_store()
-        self._tasks.start(self._run(), "run")
+        self._tasks.start(self._lives.run(), "lives")
 
     @property
     def is_ready(self) -> bool:
         """Whether the tree is that of the log; requests wait for it."""
         return self._ready.is_set()
+
+    @property
+    def takes_changes(self) -> bool:
+        """Whether what is decided by the tree may go into the log."""
+        return self.is_caught_up and not self._is_torn
+
+    @property
+    def restarts(self) -> int:
+        """How often everything began anew, after what nobody foresaw or with another log."""
+        return self._lives.ended
 
     @property
     def waiting(self) -> int:
@@ -191,8 +205,9 @@ class Share:
 
     async def aclose(self) -> None:
         """Stop everything; what was committed is in the log."""
-        await self._caretaker.aclose()
         await self._tasks.aclose()
+        await self._caretaker.aclose()
+        await self._lives.tasks.aclose()
         async with self.lock:
             await asyncio.to_thread(self._close)
 
@@ -204,7 +219,7 @@ class Share:
         """Call ``listener`` for every operation from now on, in order and without a gap.
 
         Where the log turns out to be another one than before, or to begin later than what was heard
-        last, ``on_break`` is called between the two.
+        last, or where the share begins anew, ``on_break`` is called between the two.
         """
         self._listeners.append(listener)
         self._on_break = on_break
@@ -218,6 +233,7 @@ class Share:
             "backlog": len(self.keeper.pending),
             "writable": self.is_writable,
             "keeps_directory": self.keeper.is_keeping,
+            "restarts": self.restarts,
             "bytes_saved": self.contents.directory.saved,
         }
 
@@ -249,16 +265,29 @@ class Share:
     async def apply(self, at: int, entries: list[tuple[ShareOperation, str | None]]) -> None:
         """Apply what is in the log behind ``at``: tree, index, directory, listeners. Holds the lock."""
         applied: list[_Applied] = []
-        for seq, (entry, temporary) in enumerate(entries, at + 1):
-            effect = self.tree.apply(seq, entry.operation)
-            manifest = None if temporary is not None else await self._bring(seq, effect)
-            applied.append(_Applied(seq, entry, effect, manifest, temporary))
-        settling = _Settling(applied)
-        await self._persist(lambda: self._settle(settling))
+        with self._as_a_whole():
+            for seq, (entry, temporary) in enumerate(entries, at + 1):
+                effect = self.tree.apply(seq, entry.operation)
+                manifest = None if temporary is not None else await self._bring(seq, effect)
+                applied.append(_Applied(seq, entry, effect, manifest, temporary))
+            settling = _Settling(applied)
+            await self._persist(lambda: self._settle(settling))
         self._settled = self.tree.head
         self._advanced.set()
         for each in applied:
             self._announce(each.seq, each.entry)
+
+    @contextmanager
+    def _as_a_whole(self) -> Iterator[None]:
+        """Apply something; where that fails nothing is applied on top of it until the share begins anew.
+
+        Else the index would have what came after, and the next life would never read what is missing.
+        """
+        if self._is_torn:
+            raise BusUnavailable("the share begins anew")
+        self._is_torn = True
+        yield
+        self._is_torn = False
 
     async def _bring(self, seq: int, effect: Effect) -> Manifest | None:
         """Bring a content that came from elsewhere here, if the directory wants it."""
@@ -313,15 +342,18 @@ class Share:
             if self.is_caught_up:
                 await self.apply(heard.revision - 1, [(heard.value, None)])
                 return
-            effect = self.tree.apply(heard.revision, heard.value.operation)
-            self._unrecorded.append((heard.revision, heard.value, effect))
-            if len(self._unrecorded) >= CATCH_UP_BATCH:
-                await self._record()
+            with self._as_a_whole():
+                effect = self.tree.apply(heard.revision, heard.value.operation)
+                self._unrecorded.append((heard.revision, heard.value, effect))
+                if len(self._unrecorded) >= CATCH_UP_BATCH:
+                    await self._record()
             self._advanced.set()
 
     async def _cross_gap(self) -> None:
         """Go on from the snapshot if what is missing was dropped while this process did not hear the log."""
         identity, first, _ = await self._stream.wait_state()
+        if identity != self.log_id:
+            raise Replaced(f"the log is {identity} now")
         async with self.lock:
             if first <= self.tree.head + 1:
                 return  # an entry that this version cannot read
@@ -349,8 +381,14 @@ class Share:
 
     # Its life.
 
-    async def _run(self) -> None:
-        await asyncio.to_thread(self.index.load, self.tree)
+    async def _live(self) -> None:
+        """Go through one life, from what the index has to where everything is looked after. Replaced."""
+        self._stream.reopen()
+        self._unrecorded.clear()
+        tree = ShareTree()
+        await asyncio.to_thread(self.index.load, tree)
+        self.tree = tree
+        self._is_torn = False
         self._settled = self.tree.head
         known = self.index.log_id
         try:
@@ -360,31 +398,64 @@ class Share:
                 self._name(known)
                 self._ready.set()
             identity, first, last = await self._stream.wait_state()
-        if identity != known or first > self.tree.head + 1:
-            await self._begin_anew(identity, first, is_other=identity != known)
+        if identity == known and last < self.tree.head:
+            identity, first, last = await self._stream.find_end(self.tree.head)
+        is_other = identity != known or last < self.tree.head
+        if is_other or first > self.tree.head + 1:
+            await self._begin_anew(identity, first, is_other=is_other)
         self._name(identity)
-        self._tasks.start(self._stream.follow(lambda: self.tree.head, self._hear), "follow")
+        self._lives.tasks.start(self._follow(), "follow")
         while self.tree.head < last:
             self._advanced.clear()
             await self._advanced.wait()
         async with self.lock:
-            await self._record()
+            with self._as_a_whole():
+                await self._record()
             self.is_caught_up = True
-        self._tasks.start(self.retention.run(self, self._stream), "retention")
+        self._lives.tasks.start(self.retention.run(self, self._stream), "retention")
         await self._caretaker.run(self._ready.set)
+
+    async def _follow(self) -> None:
+        try:
+            await self._stream.follow(lambda: self.tree.head, self._hear)
+        except Replaced as error:
+            self._lives.fail(error)
+
+    async def _end(self) -> None:
+        """End a life: nobody is answered from it any more, and others may take the directory.
+
+        What is under way on the disk is waited for; a thread cannot be stopped.
+        """
+        self._ready.clear()
+        self._named.clear()
+        self.is_caught_up = False
+        async with self._caretaker.resting(), self.lock:
+            await self._caretaker.aclose()
+            await self._lives.tasks.aclose()
+            await asyncio.to_thread(self.keeper.give_up)
+        self._on_break()
 
     def _name(self, log_id: str) -> None:
         self.log_id = log_id
         self._named.set()
 
     async def _begin_anew(self, identity: str, first: int, *, is_other: bool) -> None:
-        """Leave what the index has: another log is there, or the start of this one is gone."""
+        """Leave what the index has: another log is there, or the start of this one is gone.
+
+        Another one is also one that ends before what is here: its end was lost. What was seen on the
+        disk was of that end, and does not count either.
+        """
         self._ready.clear()
         self._named.clear()
         if is_other:
+            before = self.index.log_id
+            is_back = identity == before
+            if before:
+                self._log.warning("share_log_replaced", log=identity, is_shorter=is_back)
             self._settled = 0
             self.tree = ShareTree()
-            await self._persist(lambda: self.index.reset(identity))
+            self.contents.forget()
+            await self._persist(lambda: self.index.reset(identity, is_unseen=is_back))
         if first > self.tree.head + 1:
             self.tree = await self.retention.load(first - 1)
             await self._persist(lambda: self.index.begin_at(self.tree))

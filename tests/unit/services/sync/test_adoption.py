@@ -225,8 +225,8 @@ async def test_a_full_disk_keeps_nobody_from_the_share_and_forgets_nothing(deplo
     (share.root / "deleted").unlink()
     connect, is_full = SeenTable._connect, True
 
-    def fail(self, file, log):
-        connect(self, file, log)
+    def fail(self, *given):
+        connect(self, *given)
         if is_full:
             raise sqlite3.OperationalError("database or disk is full")
 
