@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from quantum.testing.debian import has_program
 from quantum.testing.topology import Deployment, free_port
 from services.sync.access.tokens import Claims, make_token
+from tests.browser.specification import launching
 
 KEY = "a key of the browser tests, long enough"
-CHROMIUM = "/usr/bin/chromium"
 PLAIN = {
     "handler": "static_response",
     "headers": {"Content-Type": ["text/html"]},
@@ -111,13 +111,8 @@ def balancer(*ports: int) -> dict[str, Any]:
 def chromium(shares: Shares) -> Iterator[Browser]:
     if not has_program("chromium", "chromium"):
         pytest.skip("Debian's chromium is not here and cannot be installed")
-    # As root it has no sandbox. `localhost:8080` is where the specification's own page connects to.
-    arguments = [
-        "--no-sandbox",
-        f"--host-resolver-rules=MAP localhost:8080 127.0.0.1:{shares.open}",
-    ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = playwright.chromium.launch(**launching(shares.open))
         yield browser
         browser.close()
 

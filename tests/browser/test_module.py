@@ -6,35 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.conftest import Watched, at, eventually, shows
-
-SNIPPET = """// Connect to WebSocket endpoint
-const ws = new WebSocket('ws://localhost:8080/ws');
-// Register for updates
-ws.onopen = () => {
-ws.send(JSON.stringify({
-type: "Subscribe",
-client_id: "browser-client-123"
-}));
-};
-// Handle file operation broadcasts
-ws.onmessage = (event) => {
-const message = JSON.parse(event.data);
-if (message.type === "FileOperation") {
-console.log("File changed:", message.operation);
-// Update UI with real-time changes
-}
-};
-"""
-"""The specification's browser client, as it is written there."""
+from tests.browser.specification import paste
 
 
 def test_the_specification_s_browser_client_works_as_it_is_written(browser: Watched, folder: Path):
     page = browser.blank()
-    said = []
-    page.on("console", lambda message: said.extend([message]))
-    page.goto("http://localhost:8080/plain.html")
-    subscribed = "await new Promise((done) => ws.addEventListener('message', done));"
-    page.evaluate(f"async () => {{ {SNIPPET} {subscribed} }}")
+    said = paste(page)
     (folder / "new.txt").write_text("fresh")
     eventually(lambda: page.evaluate("1") and said)
     assert said[0].text.startswith("File changed:")

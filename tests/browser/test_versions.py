@@ -16,7 +16,7 @@ from websockets.sync.server import ServerConnection, serve
 from quantum.testing.certificates import make_certificates
 from quantum.testing.debian import has_program
 from quantum.testing.topology import Deployment, free_port
-from tests.browser.conftest import CHROMIUM
+from tests.browser.specification import CHROMIUM
 
 NAME = "versions.test"
 VERSIONS = {"http/1.1": ["h1"], "h2": ["h1", "h2"], "h3": ["h1", "h2", "h3"]}

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.browser.specification import paste, visiting
 from tests.integration.sync_client.conftest import both, eventually
 
 pytestmark = [pytest.mark.slow]
@@ -76,3 +77,15 @@ def test_nothing_is_lost_when_clients_and_server_are_killed_at_any_time(clients)
     for name, data in written.items():
         assert {(one / name).read_bytes()} == data, name
     assert not any((one / ".quantum" / "incoming").iterdir())
+
+
+def test_the_specification_s_browser_client_hears_of_a_file(clients, topology):
+    if topology == "all":
+        pytest.skip("tests/browser has it")
+    with visiting(int(clients.url.rpartition(":")[2])) as page:
+        said = paste(page, "api/status")
+        (clients.share / "seen by a browser.txt").write_text("fresh")
+        eventually(lambda: page.evaluate("1") and said, told=clients.logs)
+        assert said[0].text.startswith("File changed:")
+        ((kind, body),) = said[0].args[1].json_value().items()
+        assert (kind, body["metadata"]["path"]) == ("Create", "seen by a browser.txt")

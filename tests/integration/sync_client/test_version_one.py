@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.browser.specification import paste, visiting
 from tests.integration.sync_client.conftest import eventually
 
 pytestmark = [pytest.mark.slow]
@@ -186,3 +187,15 @@ async def test_a_client_of_the_six_messages_follows_what_only_version_2_can_do(c
         assert not [p for p in await follows() if p.startswith("pictures/")]
         await do(new.tell, "restore", path="photos", seq=cursor)
         assert len([p for p in await follows() if p.startswith("photos/")]) == FILES
+
+
+def test_the_specification_s_browser_client_hears_of_a_file(clients, topology):
+    if topology == "all":
+        pytest.skip("tests/browser has it")
+    with visiting(int(clients.url.rpartition(":")[2])) as page:
+        said = paste(page, "api/status")
+        (clients.share / "seen by a browser.txt").write_text("fresh")
+        eventually(lambda: page.evaluate("1") and said, told=clients.logs)
+        assert said[0].text.startswith("File changed:")
+        ((kind, body),) = said[0].args[1].json_value().items()
+        assert (kind, body["metadata"]["path"]) == ("Create", "seen by a browser.txt")
