@@ -9,7 +9,7 @@ from importlib import import_module
 
 from quantum.errors import ConfigError
 from services.cli import version
-from services.cli.flags import EXIT_FAILED, EXIT_USAGE, Help, Parser, refuse
+from services.cli.flags import EXIT_FAILED, EXIT_USAGE, Help, Parser, refuse, refuse_unknown
 
 COMMANDS = {
     "run": "start the platform, or some of its rooms",
@@ -60,7 +60,10 @@ def make_parser(called: str | None = None) -> argparse.ArgumentParser:
             command = import_module(f"services.cli.{name.replace('-', '_')}")
             command.add(subparser)
             subparser.set_defaults(
-                execute=command.execute, commands=COMMANDS, make_parser=make_parser
+                execute=command.execute,
+                commands=COMMANDS,
+                make_parser=make_parser,
+                parser=subparser,
             )
     return parser
 
@@ -69,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code of the process."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = make_parser(arguments[0] if arguments else None)
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        refuse_unknown(getattr(args, "parser", parser), unknown)
     if args.version:
         return version.execute(args)
     if args.command is None:

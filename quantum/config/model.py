@@ -8,6 +8,7 @@ inside a module names the place, and a handler knows the path under which the ho
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError, model_validator
@@ -97,6 +98,29 @@ class StrictRoot(RootModel[T], Generic[T]):
             raise config_error(error, cls, path_of(value)) from None
 
 
+_WANTED = {
+    "list_type": "a list", "tuple_type": "a list", "set_type": "a list", "frozen_set_type": "a list",
+    "dict_type": "an object", "model_type": "an object", "model_attributes_type": "an object",
+    "string_type": "a string", "int_type": "a whole number", "float_type": "a number",
+    "bool_type": "true or false",
+}  # fmt: skip
+"""What pydantic's findings about types want, in JSON's words."""
+_GIVEN: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"), (str, "a string"), (int, "a number"), (float, "a number"),
+    (Mapping, "an object"), (Sequence, "a list"), (type(None), "null"),
+)  # fmt: skip
+_TYPE_REMEDIES = {
+    ("a list", "a string"): 'put it in brackets: ["…"]',
+    ("a list", "an object"): "put it in brackets: [{…}]",
+    ("a string", "a number"): "put it in double quotes",
+    ("a string", "true or false"): "put it in double quotes",
+    ("a whole number", "a string"): "leave the quotes out",
+    ("a number", "a string"): "leave the quotes out",
+    ("true or false", "a string"): "leave the quotes out",
+    ("an object", "a list"): "give one {…} without brackets",
+}
+
+
 def config_error(error: ValidationError, model: type[BaseModel], base: str) -> ConfigError:
     """Turn pydantic's first finding into a ConfigError with path, problem and remedy."""
     detail = error.errors(include_url=False, include_context=True)[0]
@@ -109,6 +133,11 @@ def config_error(error: ValidationError, model: type[BaseModel], base: str) -> C
         return ConfigError(path, f"unknown field {name!r}", remedy)
     if detail["type"] == "missing":
         return ConfigError(path, "required field is missing", "add it")
+    wanted = _WANTED.get(detail["type"])
+    if wanted is not None:
+        given = next((name for kind, name in _GIVEN if isinstance(detail["input"], kind)), "that")
+        remedy = _TYPE_REMEDIES.get((wanted, given), "")
+        return ConfigError(path, f"must be {wanted}, not {given}", remedy)
     message = detail["msg"].removeprefix("Value error, ")
     return ConfigError(path, message[0].lower() + message[1:])
 

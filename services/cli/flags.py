@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,14 @@ class Parser(argparse.ArgumentParser):
         """Print usage and the mistake, and exit."""
         self.print_usage(sys.stderr)
         self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """Exit with usage for words that ``parser`` does not know, and the flag that the first may have meant."""
+    flags = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=1)
+    hint = f", did you mean {near[0]}?" if near else ""
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 
 class Help(argparse.RawDescriptionHelpFormatter):

@@ -119,7 +119,7 @@ def test_a_simple_document_is_adapted_first():
         (None, "", "JSON object"),
         ([], "", "JSON object"),
         ({"ap": {}}, "ap", "did you mean 'apps'"),
-        ({"apps": []}, "apps", "dict"),
+        ({"apps": []}, "apps", "an object"),
         ({"apps": {"htp": {}}}, "apps.htp", "did you mean 'http'"),
         (
             {"apps": {"events": {"subscriptions": [{"handlers": [{"handler": "exec"}]}]}}},

@@ -80,3 +80,16 @@ def test_located_objects_know_where_they_stand():
 def test_models_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Inner.parse({}).count = 3
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"name": "x", "items": "y"}, 'items: must be a list, not a string (put it in brackets: ["…"])'),
+        ({"name": 7}, "name: must be a string, not a number (put it in double quotes)"),
+        ({"name": "x", "items": [["y"]]}, "items[0]: must be an object, not a list (give one {…} without brackets)"),
+        ({"name": {"a": 1}}, "name: must be a string, not an object"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_type_is_told_in_jsons_words_with_what_to_write(value, told):
+    assert str(refusal(Outer, value)) == told

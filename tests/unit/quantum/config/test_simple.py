@@ -164,7 +164,7 @@ def test_what_is_ambiguous_names_both_keys(document):
         ({"proxy": {"a:1": ":80"}, "tsl": "off"}, "tsl", "did you mean 'tls'"),
         ({"proxy": {"a:1": ":80"}, "tls": ""}, "tls", '"auto", "off"'),
         ({"proxy": {"a:1": ":80"}, "tls": True}, "tls", "string"),
-        ({"proxy": ["a:1"]}, "proxy", "dict"),
+        ({"proxy": ["a:1"]}, "proxy", "an object"),
         ({"proxy": {"a:1": 80}}, "proxy.a:1", "string"),
         ({"proxy": {"a:1": "8080"}}, 'proxy["a:1"]', "no port"),
         ({"proxy": {"a:1": "localhost"}}, 'proxy["a:1"]', "https://localhost"),

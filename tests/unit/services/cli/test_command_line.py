@@ -312,3 +312,12 @@ def test_an_address_that_no_nats_server_has_is_refused_with_those_it_may_have(ca
         main(["run", "--nats", "nats://a:4222,http://b"])
     assert ended.value.code == 64
     assert "'http://b' is no address of NATS: one of nats://, tls://" in capsys.readouterr().err
+
+
+def test_a_mistyped_flag_is_told_with_the_usage_of_its_command_and_the_flag_that_was_meant(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--targt", "edge"])
+    assert ended.value.code == 64
+    told = capsys.readouterr().err
+    assert "usage: quantum run" in told
+    assert "--targt edge, did you mean --target?" in told
