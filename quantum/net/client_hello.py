@@ -70,6 +70,7 @@ def _join_records(data: bytes) -> bytes | None:
 
 def _read(hello: bytes, remote_ip: str) -> ClientHello:
     name, is_acme = "", False
+    may_be_acme = _ACME_ALONE in hello  # nearly never: then the name is all there is to find
     position = 2 + 32  # version, random
     position += 1 + hello[position]  # session id
     position += 2 + int.from_bytes(hello[position : position + 2], "big")  # cipher suites
@@ -81,6 +82,8 @@ def _read(hello: bytes, remote_ip: str) -> ClientHello:
         size = int.from_bytes(hello[position + 2 : position + 4], "big")
         if kind == _SERVER_NAME:
             name = name or _first_name(hello[position + 4 : position + 4 + size])
+            if not may_be_acme:
+                break
         elif kind == _ALPN:
             is_acme = hello[position + 4 : position + 4 + size] == _ACME_ALONE
         position += 4 + size
