@@ -14,16 +14,14 @@ from urllib.parse import unquote
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from quantum.caddyfile.adapt import DEFAULT_NAME as CADDYFILE
-from quantum.caddyfile.adapt import adapt
 from quantum.caddyfile.errors import CaddyfileError
 from quantum.caddyfile.values.encoding import encode as encode_document
-from quantum.config.load import MAX_DOCUMENT_BYTES, decode_text, index_ids, parse_json
+from quantum.config.load import MAX_DOCUMENT_BYTES, index_ids, parse_json
 from quantum.errors import BusUnavailable, ConfigError, HttpError
 from quantum.hop.neighbours import ask
-from quantum.http.placeholders.surroundings import environment
 from quantum.service.api import ServiceContext
 from services.admin import tree
+from services.admin.caddyfile import adapt_caddyfile
 from services.admin.dashboard import files as dashboard
 from services.admin.origin import is_form
 from services.admin.store import Outcome, RevisionStore
@@ -218,10 +216,8 @@ async def _read_document(request: web.Request) -> tuple[Any, list[dict[str, Any]
     """Return the body as a document: JSON, or a Caddyfile adapted, with what is odd about it."""
     if not _is_caddyfile(request):
         return await _read_json(request), []
-    text = decode_text(await _read_body(request), CADDYFILE)
-    # Beside the loop: a large file, or a slow disk that it imports from, must not hold requests up.
     try:
-        adapted = await asyncio.to_thread(adapt, text, file=CADDYFILE, environment=environment())
+        adapted = await adapt_caddyfile(await _read_body(request))
     except CaddyfileError as error:
         raise HttpError(400, f"adapting config using caddyfile adapter: {error.problem}") from None
     return adapted.document, [notice.to_json() for notice in adapted.notices]

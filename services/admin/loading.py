@@ -14,15 +14,13 @@ from typing import Any
 
 import aiohttp
 
-from quantum.caddyfile.adapt import DEFAULT_NAME as CADDYFILE
-from quantum.caddyfile.adapt import adapt
 from quantum.caddyfile.errors import CaddyfileError
-from quantum.config.load import MAX_DOCUMENT_BYTES, decode_text, parse_json
+from quantum.config.load import MAX_DOCUMENT_BYTES, parse_json
 from quantum.errors import BusUnavailable, ConfigError, HttpError
 from quantum.http.placeholders import compile_template
-from quantum.http.placeholders.surroundings import environment
 from quantum.service.api import Revision, ServiceContext
 from quantum.tasks import TaskSet
+from services.admin.caddyfile import adapt_caddyfile
 from services.admin.config import AdminConfig, HttpLoader, LoaderTls
 from services.admin.store import RevisionStore
 
@@ -107,11 +105,8 @@ async def fetch(loader: HttpLoader) -> Any:
         data = await _read(answer.content)
         kind = answer.content_type
     if loader.adapter == "caddyfile" or kind == "text/caddyfile":
-        text = decode_text(data, CADDYFILE)
         try:
-            return (
-                await asyncio.to_thread(adapt, text, file=CADDYFILE, environment=environment())
-            ).document
+            return (await adapt_caddyfile(data)).document
         except CaddyfileError as error:
             raise ConfigError(PLACE, f"the Caddyfile: {error.problem}") from None
     return parse_json(data, loader.url)
