@@ -18,20 +18,33 @@ ACME_PROTOCOL = "acme-tls/1"
 """What an ACME authority speaks that proves a name by TLS (RFC 8737 §6.2)."""
 
 _HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME, _ALPN = 22, 1, 0, 16
-_ACME_ALONE = b"\x00\x0b\x0a" + ACME_PROTOCOL.encode()
-"""The list of protocols of such a hello: this one and no other (RFC 8737 §3)."""
 
 
 @dataclass(frozen=True)
 class ClientHello:
     """What was learnt; ``server_name`` is "" when none was sent, or when the hello makes no sense.
 
-    ``remote_ip`` is whoever sent it, "" where that is not known. ``is_acme``: an authority asks for a proof.
+    ``remote_ip`` is whoever sent it, "" where that is not known. ``protocols`` are those of ALPN (RFC 7301).
     """
 
     server_name: str = ""
     remote_ip: str = ""
-    is_acme: bool = False
+    protocols: tuple[str, ...] = ()
+
+    @property
+    def is_acme(self) -> bool:
+        """Whether an authority asks for a proof: it names this protocol and no other (RFC 8737 §3)."""
+        return self.protocols == (ACME_PROTOCOL,)
+
+    def can_speak(self, offered: tuple[str, ...]) -> bool:
+        """Return whether the client and a server that offers ``offered`` have a protocol (RFC 7301 §3.2).
+
+        Who has none is refused, or it would be answered in a protocol that it did not ask for. Only
+        HTTP/1.1 is spoken without agreement, as Go does: also with a server whose ALPN has ``h2`` alone.
+        """
+        if not self.protocols or not offered or not set(offered).isdisjoint(self.protocols):
+            return True
+        return "http/1.1" in self.protocols and "h2" in offered
 
 
 def read_client_hello(data: bytes, remote_ip: str = "") -> ClientHello | None:
@@ -69,8 +82,8 @@ def _join_records(data: bytes) -> bytes | None:
 
 
 def _read(hello: bytes, remote_ip: str) -> ClientHello:
-    name, is_acme = "", False
-    may_be_acme = _ACME_ALONE in hello  # nearly never: then the name is all there is to find
+    name = ""
+    protocols: tuple[str, ...] = ()
     position = 2 + 32  # version, random
     position += 1 + hello[position]  # session id
     position += 2 + int.from_bytes(hello[position : position + 2], "big")  # cipher suites
@@ -82,12 +95,10 @@ def _read(hello: bytes, remote_ip: str) -> ClientHello:
         size = int.from_bytes(hello[position + 2 : position + 4], "big")
         if kind == _SERVER_NAME:
             name = name or _first_name(hello[position + 4 : position + 4 + size])
-            if not may_be_acme:
-                break
         elif kind == _ALPN:
-            is_acme = hello[position + 4 : position + 4 + size] == _ACME_ALONE
+            protocols = _protocols(hello[position + 4 : position + 4 + size])
         position += 4 + size
-    return ClientHello(name, remote_ip, is_acme)
+    return ClientHello(name, remote_ip, protocols)
 
 
 def _first_name(extension: bytes) -> str:
@@ -96,3 +107,13 @@ def _first_name(extension: bytes) -> str:
         return ""
     size = int.from_bytes(extension[3:5], "big")
     return extension[5 : 5 + size].decode("ascii").lower().removesuffix(".")
+
+
+def _protocols(extension: bytes) -> tuple[str, ...]:
+    """Return the names of an ALPN list, which may be any bytes (RFC 7301 §3.1)."""
+    names, position = [], 2
+    while position < len(extension):
+        size = extension[position]
+        names.append(extension[position + 1 : position + 1 + size].decode("latin-1"))
+        position += 1 + size
+    return tuple(names)

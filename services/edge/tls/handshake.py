@@ -25,7 +25,7 @@ from services.edge.listening.wrapping import Wrapping
 from services.edge.protocols import make_protocol
 from services.edge.protocols.deadlines import NEVER
 from services.edge.protocols.host import Host
-from services.edge.tls.proving import ALERT_NO_APPLICATION_PROTOCOL, FindProof, Proven
+from services.edge.tls.proving import FindProof, Proven
 
 PLAIN_HTTP_ON_TLS = (
     b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
@@ -37,6 +37,8 @@ _ALERT_UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"
 """A fatal unrecognized_name (RFC 8446 §6): there is no certificate for what was asked."""
 _ALERT_INTERNAL_ERROR = b"\x15\x03\x03\x00\x02\x02\x50"
 """Fatal, for what is not the client's fault: a certificate that did not come, too many handshakes."""
+_ALERT_NO_APPLICATION_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
+"""Fatal (RFC 7301 §3.2): nothing that the client asked for is spoken, or no challenge is open for its name."""
 _ALERT_HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 """Fatal, for time that the client let pass."""
 _REASONS = frozenset({
@@ -55,6 +57,9 @@ class ChooseContext(Protocol):
 
     def find(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
         """Return the context that is at hand."""
+
+    def can_speak(self, hello: ClientHello, local_ip: str) -> bool:
+        """Return whether client and server have a protocol in common."""
 
     async def obtain(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
         """Fetch it; None when there is none to be had."""
@@ -212,6 +217,9 @@ class TlsConnection(asyncio.Protocol):
         if hello.is_acme:
             self._prove(hello.server_name)
             return
+        if not chooser.can_speak(hello, self._local_ip):
+            self._refuse_protocol("no_protocol")
+            return
         self._server_name = hello.server_name
         context = chooser.find(hello, self._local_ip)
         if context is not None:
@@ -246,9 +254,12 @@ class TlsConnection(asyncio.Protocol):
         context = self._host.proofs.context(name)
         if context is not None:
             self._begin(context, lambda _: Proven())
-            return
-        self._host.admission.handshakes_failed.labels("no_challenge").inc()
-        self._transport.write(ALERT_NO_APPLICATION_PROTOCOL)
+        else:
+            self._refuse_protocol("no_challenge")
+
+    def _refuse_protocol(self, reason: str) -> None:
+        self._host.admission.handshakes_failed.labels(reason).inc()
+        self._transport.write(_ALERT_NO_APPLICATION_PROTOCOL)
         self._transport.close()
 
     def _begin(

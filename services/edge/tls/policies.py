@@ -49,6 +49,11 @@ class Policies:
         name = _name(hello, policy, local_ip)
         return self._certificates.find(name, settings, policy.certificate_selection)
 
+    def can_speak(self, hello: ClientHello, local_ip: str) -> bool:
+        """Return whether there is a protocol to speak, by the ALPN of the policy that fits."""
+        matched = self._match(hello, local_ip) if hello.protocols else None
+        return matched is None or hello.can_speak(matched[1].alpn)
+
     async def obtain(self, hello: ClientHello, local_ip: str) -> ssl.SSLContext | None:
         """Fetch the certificate for the hello, else take the one of ``fallback_sni``."""
         matched = self._match(hello, local_ip)

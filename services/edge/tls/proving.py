@@ -8,9 +8,6 @@ from typing import Protocol, cast
 
 from quantum.net.tls_transport import TlsTransport
 
-ALERT_NO_APPLICATION_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
-"""Fatal (RFC 7301 §3.2): ``acme-tls/1`` is spoken only for a name whose challenge is open."""
-
 
 class FindProof(Protocol):
     """Knows the open challenges."""

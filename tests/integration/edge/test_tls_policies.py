@@ -231,3 +231,26 @@ async def test_what_cannot_be_kept_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=problem):
         await edge.serve(tls_connection_policies=[policy])
+
+
+@pytest.mark.parametrize(
+    ("protocols", "answered"),
+    [(["ftp"], False), (["h2"], False), (["h2", "http/1.1"], True), ([], True)],
+    ids=["stranger", "not offered", "one in common", "none named"],
+)
+async def test_who_asks_for_no_protocol_that_is_spoken_gets_an_alert(
+    edge: Edge, protocols: list[str], *, answered: bool
+) -> None:
+    """RFC 7301 §3.2: or HTTP would answer what another protocol has sent."""
+    await edge.serve(tls_connection_policies=[{"alpn": ["http/1.1"]}])
+    context = edge.trust()
+    context.set_alpn_protocols(protocols)
+    if answered:
+        connection = await edge.connect(tls=context)
+        await connection.send(GET)
+        assert b" 200 " in (await connection.head()).partition(b"\r\n")[0]
+        return
+    with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
+        await edge.connect(tls=context)
+    failed = "quantum_edge_handshakes_failed_total"
+    assert edge.context.metrics.get_sample_value(failed, {"reason": "no_protocol"}) == 1

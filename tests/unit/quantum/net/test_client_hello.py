@@ -78,3 +78,22 @@ def test_who_speaks_acme_alone_asks_for_a_proof(protocols: list[str], is_acme: b
     found = read_client_hello(hello("example.com", *protocols))
     assert found is not None
     assert (found.server_name, found.is_acme) == ("example.com", is_acme)
+
+
+@pytest.mark.parametrize(
+    ("protocols", "offered", "can_speak"),
+    [
+        ([], ("h2",), True),
+        (["h2"], (), True),
+        (["foo", "h2"], ("h2", "http/1.1"), True),
+        (["http/1.1"], ("h2",), True),
+        (["h2"], ("http/1.1",), False),
+        (["foo", "http/1.0"], ("h2", "http/1.1"), False),
+    ],
+)
+def test_who_asks_for_nothing_that_is_spoken_is_told_apart(
+    protocols: list[str], offered: tuple[str, ...], can_speak: bool
+) -> None:
+    found = read_client_hello(hello("example.com", *protocols))
+    assert found is not None
+    assert found.can_speak(offered) is can_speak
