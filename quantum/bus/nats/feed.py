@@ -22,6 +22,9 @@ HEARTBEAT_SECONDS = 2.0
 FORGET_SECONDS = 30.0
 """When the server drops a consumer whose reader vanished without a word."""
 
+_FIELDS = 9
+"""Parts of a message's reply subject on a server that names neither domain nor account."""
+
 
 class FeedBroken(Exception):
     """A gap, a missed heartbeat, or the end of the session."""
@@ -38,6 +41,8 @@ class Feed:
         self._consumer = ""
         self._last = 0
         self.pending = 0
+        self.position = 0
+        """The stream's sequence of the message that came last."""
 
     async def open(
         self, after: int | None = None, *, headers_only: bool = False, subjects: str = ">"
@@ -75,7 +80,8 @@ class Feed:
             message = await self._receive()
             status = message.headers.get("Status") if message.headers else None
             if status is None:
-                self._check_order(message.metadata.sequence.consumer)
+                self.position, number = places_of(message.reply)
+                self._check_order(number)
                 return message
             if message.reply:  # flow control: everything before it was consumed
                 await self._session.client.publish(message.reply)
@@ -122,3 +128,14 @@ class Feed:
 
     def _interrupt(self) -> None:
         self._queue.put_nowait(None)
+
+
+def places_of(reply: str) -> tuple[int, int]:
+    """Return which message of its stream and of its consumer it is that has this reply subject.
+
+    nats-py's ``metadata`` reads all nine fields, the time among them, and takes ten times as long: of a
+    writer's own entries, which come back to it, this is all that is looked at. Source: NATS ADR-15.
+    """
+    fields = reply.split(".")
+    at = 5 if len(fields) == _FIELDS else 7  # the longer form has the domain and the account before
+    return int(fields[at]), int(fields[at + 1])

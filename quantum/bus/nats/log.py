@@ -237,7 +237,7 @@ class NatsLog(Generic[P]):
                         message = await feed.next()
                         if message is None:
                             continue
-                        position = message.metadata.sequence.stream
+                        position = feed.position
                         if position <= known():
                             continue
                         value = self._parse(message.data, position)

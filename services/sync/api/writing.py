@@ -131,14 +131,14 @@ class Writing:
 
     def written(self, done: Committed) -> Written:
         """Return what came of it: what it made, even if somebody has changed that since."""
-        node = self.desk.share.tree.get(done.path)
         if done.entries:
             kind, body = content_of(done.entries[-1].operation)
             node = node_of(body["metadata"], done.sequence)
-            self.was_there = kind == "Update"
-        if node is None:
+            return Written(node, kind != "Update", done.path != self.wish.path)
+        there = self.desk.share.tree.get(done.path)
+        if there is None:
             raise Refused(503, "it was changed in the same moment", (b"retry-after", b"1"))
-        return Written(node, not self.was_there, done.path != self.wish.path)
+        return Written(there, not self.was_there, done.path != self.wish.path)
 
 
 async def commit(

@@ -17,7 +17,7 @@ from quantum.clock import Clock
 from quantum.errors import BusUnavailable
 from quantum.tasks import TaskSet
 from services.sync.rules.operations import paths_of
-from services.sync.share.committing import Asked, Batch, Committed, Decide, Wish
+from services.sync.share.committing import Asked, Batch, Committed, Decide, Ends, Wish
 from services.sync.share.log import ShareLog
 from services.sync.share.reading import Logged
 
@@ -57,28 +57,25 @@ class Committer:
         or BusUnavailable: then it may or may not have been done. A caller that is cancelled does not
         stop a commit that has begun.
         """
-        return await asyncio.shield(
-            self._ask(Asked(decide, source, op_id, temporary), before_apply)
-        )
+        ends = self._ask([Asked(decide, source, op_id, temporary)], before_apply)
+        (end,) = await ends.all()
+        if isinstance(end, BaseException):
+            raise end
+        return end
 
     async def commit_all(self, asked: Sequence[Asked]) -> list[Committed | BaseException]:
         """Commit many changes as ``commit`` does each; return how each one ended."""
-        outcomes = [self._ask(each, None) for each in asked]
-        if outcomes:
-            await asyncio.wait(outcomes)
-        return [outcome.exception() or outcome.result() for outcome in outcomes]
+        return await self._ask(asked).all() if asked else []
 
-    def _ask(
-        self, asked: Asked, before_apply: Callable[[], None] | None
-    ) -> asyncio.Future[Committed]:
-        outcome: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(
-            Wish(asked.decide, asked.source, asked.op_id, asked.temporary, before_apply, outcome)
+    def _ask(self, asked: Sequence[Asked], before_apply: Callable[[], None] | None = None) -> Ends:
+        ends = Ends(len(asked))
+        self._waiting.extend(
+            Wish(each.decide, each.source, each.op_id, each.temporary, before_apply, ends, place)
+            for place, each in enumerate(asked)
         )
         if self._running is None or self._running.done():
             self._running = self._tasks.start(self._commit_waiting(), "commit")
-        outcome.add_done_callback(_look_at)
-        return outcome
+        return ends
 
     async def _commit_waiting(self) -> None:
         """Commit until nothing waits."""
@@ -174,9 +171,3 @@ class Committer:
 def _committed(logged: Logged) -> Committed:
     path = paths_of(logged.entry.operation)[-1]
     return Committed(path, logged.seq, (logged.entry,))
-
-
-def _look_at(outcome: asyncio.Future[Committed]) -> None:
-    """Take the outcome of a commit whose caller may have gone: a refusal is no failure of the share."""
-    if not outcome.cancelled():
-        outcome.exception()

@@ -50,16 +50,41 @@ class Asked:
     temporary: str | None = None
 
 
+class Ends:
+    """How the changes of one call ended: one future for all of them, since a call may have hundreds."""
+
+    def __init__(self, count: int) -> None:
+        """There is at least one change; made in a running loop."""
+        self._ends: list[Committed | BaseException | None] = [None] * count
+        self._left = count
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(self, place: int, end: Committed | BaseException) -> None:
+        """Note how one ended; what is said of it first counts."""
+        if self._ends[place] is not None:
+            return
+        self._ends[place] = end
+        self._left -= 1
+        if not self._left and not self._over.done():
+            self._over.set_result(None)
+
+    async def all(self) -> list[Committed | BaseException]:
+        """Wait for the last one. Who is cancelled here stops none of them."""
+        await asyncio.shield(self._over)
+        return [end for end in self._ends if end is not None]
+
+
 @dataclass(slots=True)
 class Wish:
-    """One change that is asked for; ``outcome`` is its end."""
+    """One change that is asked for; its end is told to ``ends``, where it has a ``place``."""
 
     decide: Decide
     source: str
     op_id: str
     temporary: str | None
     before_apply: Callable[[], None] | None
-    outcome: asyncio.Future[Committed]
+    ends: Ends
+    place: int = 0
     path: str = ""
     is_put_off: bool = False
     entries: list[ShareOperation] = field(default_factory=list)
@@ -75,13 +100,11 @@ class Wish:
 
     def settle(self, committed: Committed) -> None:
         """End well."""
-        if not self.outcome.done():
-            self.outcome.set_result(committed)
+        self.ends.end(self.place, committed)
 
     def fail(self, error: BaseException) -> None:
         """End with what refuses it."""
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
+        self.ends.end(self.place, error)
 
 
 class Batch:
