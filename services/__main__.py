@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -72,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code of the process."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = make_parser(arguments[0] if arguments else None)
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        parser.error(f"there is no command {arguments[0]!r}{hint}")
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         refuse_unknown(getattr(args, "parser", parser), unknown)

@@ -321,3 +321,10 @@ def test_a_mistyped_flag_is_told_with_the_usage_of_its_command_and_the_flag_that
     told = capsys.readouterr().err
     assert "usage: quantum run" in told
     assert "--targt edge, did you mean --target?" in told
+
+
+def test_a_mistyped_command_is_told_with_the_one_that_was_meant(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["rnu"])
+    assert ended.value.code == 64
+    assert "there is no command 'rnu', did you mean run?" in capsys.readouterr().err
