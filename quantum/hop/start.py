@@ -15,6 +15,7 @@ from quantum.hop.resolve import HandlerTable, Hop
 from quantum.hop.server import HopServer
 from quantum.hop.token import obtain_token
 from quantum.ids import PROCESS_ID
+from quantum.net.listen import cannot_listen
 
 if TYPE_CHECKING:
     import structlog
@@ -72,7 +73,7 @@ async def open_hop(
     was. ``advertise`` is what other processes are told instead of ``listen``; by default a wildcard
     is told as this machine's name. ``parent`` is the process that answers for this one, if it is a
     worker.
-    OSError when the address cannot be listened on. Waits for the bus when the deployment's token is
+    QuantumError when the address cannot be listened on. Waits for the bus when the deployment's token is
     not known yet.
     """
     run = data_dir / "run"
@@ -80,7 +81,10 @@ async def open_hop(
     table = HandlerTable()
     server = HopServer(table, token)
     if listen:
-        await server.listen(listen)
+        try:
+            await server.listen(listen)
+        except OSError as error:
+            raise cannot_listen("--hop", listen, error) from error
     else:
         await _listen_near(server, data_dir, "-".join(sorted(rooms)), process)
     directory = Directory(bus, run / "rooms.json", clock, log, process, parent)

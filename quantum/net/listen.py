@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantum.config.units import NetworkAddress
+from quantum.errors import QuantumError, in_words
 from quantum.net.address import SocketAddress, stream_addresses
 
 BACKLOG = 4096
@@ -30,6 +31,11 @@ _REMEDIES = {
 def remedy(error: OSError) -> str:
     """Return what to do about an address that cannot be listened on."""
     return _REMEDIES.get(error.errno or 0, "is the port free, and allowed?")
+
+
+def cannot_listen(flag: str, address: str, error: OSError) -> QuantumError:
+    """Return the error that names the flag whose address cannot be listened on, and the remedy."""
+    return QuantumError(f"{flag} {address}: {in_words(error)} ({remedy(error)})")
 
 
 @dataclass(frozen=True)

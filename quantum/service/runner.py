@@ -22,6 +22,7 @@ from quantum.hop.start import OpenHop, open_hop
 from quantum.ids import PROCESS_ID
 from quantum.modules.spec import load
 from quantum.net.descriptors import raise_descriptor_limit
+from quantum.net.listen import cannot_listen
 from quantum.service.api import Preparing, Revision, Service, ServiceContext, State
 from quantum.service.children.channel import Channel
 from quantum.service.children.follower import Follower
@@ -187,7 +188,10 @@ class Process:
         self._status.rooms = {manifest.room: State.NEW for manifest in order}
         self._log.info("starting", version=options.version, rooms=[m.room for m in order])
         if options.ops:
-            await self._ops.listen(options.ops)
+            try:
+                await self._ops.listen(options.ops)
+            except OSError as error:
+                raise cannot_listen("--ops", options.ops, error) from error
         self._status.awaits = "the bus"
         bus = await self._open_bus()
         self._status.awaits = "the deployment's token"

@@ -177,7 +177,7 @@ def test_an_ops_address_that_is_taken_ends_the_start_with_its_name(start, config
     second = start("second", config_file=str(config), data_dir=str(config.parent / "d2"),
                    ops=first.ops)  # fmt: skip
     assert second.exit_code() == 1
-    assert "address already in use" in second.log_file.read_text()
+    assert f"--ops {first.ops}: Address already in use (something" in second.log_file.read_text()
     assert first.stop() == 0
 
 
