@@ -230,9 +230,6 @@ class SimulatedCalls:
         harden(self._disk.root)
         self._disk.sync()
 
-    def set_mode(self, descriptor: int, mode: int) -> None:
-        self._point("chmod")
-
     def close(self, descriptor: int) -> None:
         self._open.pop(descriptor, None)
 

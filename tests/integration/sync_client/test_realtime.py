@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.browser.specification import paste, visiting
 from tests.integration.sync_client.conftest import both, eventually
+from tests.integration.sync_client.snippet import a_browser_hears_of_a_file
 
 pytestmark = [pytest.mark.slow]
 ROUNDS = 8
@@ -82,10 +82,4 @@ def test_nothing_is_lost_when_clients_and_server_are_killed_at_any_time(clients)
 def test_the_specification_s_browser_client_hears_of_a_file(clients, topology):
     if topology == "all":
         pytest.skip("tests/browser has it")
-    with visiting(int(clients.url.rpartition(":")[2])) as page:
-        said = paste(page, "api/status")
-        (clients.share / "seen by a browser.txt").write_text("fresh")
-        eventually(lambda: page.evaluate("1") and said, told=clients.logs)
-        assert said[0].text.startswith("File changed:")
-        ((kind, body),) = said[0].args[1].json_value().items()
-        assert (kind, body["metadata"]["path"]) == ("Create", "seen by a browser.txt")
+    a_browser_hears_of_a_file(clients)

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.browser.specification import paste, visiting
 from tests.integration.sync_client.conftest import eventually
+from tests.integration.sync_client.snippet import a_browser_hears_of_a_file
 
 pytestmark = [pytest.mark.slow]
 KNOWN = {"Subscribe", "FileOperation", "Ack", "Error", "Ping", "Pong"}
@@ -192,10 +192,4 @@ async def test_a_client_of_the_six_messages_follows_what_only_version_2_can_do(c
 def test_the_specification_s_browser_client_hears_of_a_file(clients, topology):
     if topology == "all":
         pytest.skip("tests/browser has it")
-    with visiting(int(clients.url.rpartition(":")[2])) as page:
-        said = paste(page, "api/status")
-        (clients.share / "seen by a browser.txt").write_text("fresh")
-        eventually(lambda: page.evaluate("1") and said, told=clients.logs)
-        assert said[0].text.startswith("File changed:")
-        ((kind, body),) = said[0].args[1].json_value().items()
-        assert (kind, body["metadata"]["path"]) == ("Create", "seen by a browser.txt")
+    a_browser_hears_of_a_file(clients)

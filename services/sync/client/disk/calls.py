@@ -64,9 +64,6 @@ class Calls(Protocol):
     def sync_all(self, path: str) -> None:
         """Make everything durable that the file system of ``path`` was given: for many files at once."""
 
-    def set_mode(self, descriptor: int, mode: int) -> None:
-        """Set permission bits."""
-
     def close(self, descriptor: int) -> None:
         """Close."""
 
@@ -156,9 +153,6 @@ class SystemCalls:
                 raise OSError(number, os.strerror(number), path)
         finally:
             os.close(descriptor)
-
-    def set_mode(self, descriptor: int, mode: int) -> None:
-        os.fchmod(descriptor, mode)
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
